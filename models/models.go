@@ -1,0 +1,180 @@
+// Package models holds what every learner shares: the table it is fitted on,
+// the contract of a learner and of a fitted model, and the code of a category.
+// It and the packages below it know numbers only, no word of the domain.
+//
+// A Table is column-major. A missing number is NaN. A category is a number too:
+// Code of its text, exact in a float64, so that training and serving agree
+// without sharing a dictionary.
+//
+// A Learner is a struct of hyperparameters; making one does no work. Fit returns
+// a new Model each time and remembers nothing. A Model never changes once
+// fitted, may be used from any number of goroutines, and marshals to the same
+// bytes for the same data, parameters and seed. modeltest.Check holds each
+// learner to this.
+package models
+
+import (
+	"context"
+	"encoding"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math"
+)
+
+// Kind says how a column's numbers are meant.
+type Kind uint8
+
+// The kinds of column.
+const (
+	Numeric  Kind = iota // order and distance mean something
+	Category             // Code of a text; only equality means something
+)
+
+// Column describes one input.
+type Column struct {
+	Name string `json:"name"`
+	Kind Kind   `json:"kind"`
+}
+
+// Table is n rows of w inputs with what is known of each row. Optional slices
+// are nil or of length n.
+type Table struct {
+	Columns []Column
+	X       [][]float64 // w columns of n values; NaN is missing
+	Y       []float64   // label: 0 or 1 (classification)
+	Weight  []float64   // nil means 1 each
+	At      []int64     // when the row's inputs were taken, Unix seconds; nil: no time
+	Known   []int64     // when its label became known, Unix seconds; math.MaxInt64: not yet
+	Group   []int64     // rows of one group stay together in a split; nil: each alone
+}
+
+// Len returns the number of rows.
+func (t *Table) Len() int {
+	if len(t.X) == 0 {
+		return len(t.Y)
+	}
+	return len(t.X[0])
+}
+
+// Width returns the number of inputs.
+func (t *Table) Width() int { return len(t.X) }
+
+// Row copies row i into dst, which must be Width long.
+func (t *Table) Row(dst []float64, i int) {
+	for j, col := range t.X {
+		dst[j] = col[i]
+	}
+}
+
+// Take returns a new table of the given rows, in that order.
+func (t *Table) Take(rows []int) *Table {
+	u := &Table{Columns: t.Columns, X: make([][]float64, len(t.X))}
+	for j, col := range t.X {
+		u.X[j] = take(col, rows)
+	}
+	u.Y, u.Weight = take(t.Y, rows), take(t.Weight, rows)
+	u.At, u.Known, u.Group = take(t.At, rows), take(t.Known, rows), take(t.Group, rows)
+	return u
+}
+
+func take[T any](col []T, rows []int) []T {
+	if col == nil {
+		return nil
+	}
+	out := make([]T, len(rows))
+	for i, r := range rows {
+		out[i] = col[r]
+	}
+	return out
+}
+
+// Check reports the first inconsistency of the table: columns of different
+// lengths, a label other than 0 or 1 when labels is set, an infinite input.
+func (t *Table) Check(labels bool) error {
+	n := t.Len()
+	if n == 0 {
+		return ErrEmpty
+	}
+	if len(t.Columns) != len(t.X) {
+		return fmt.Errorf("%w: %d columns described, %d held", ErrWidth, len(t.Columns), len(t.X))
+	}
+	for j, col := range t.X {
+		if len(col) != n {
+			return fmt.Errorf("column %s has %d rows, not %d", t.Columns[j].Name, len(col), n)
+		}
+		for i, x := range col {
+			if math.IsInf(x, 0) {
+				return fmt.Errorf("column %s, row %d is infinite", t.Columns[j].Name, i)
+			}
+		}
+	}
+	for _, l := range []int{len(t.Weight), len(t.At), len(t.Known), len(t.Group)} {
+		if l != 0 && l != n {
+			return fmt.Errorf("a side column has %d rows, not %d", l, n)
+		}
+	}
+	if !labels {
+		return nil
+	}
+	if len(t.Y) != n {
+		return fmt.Errorf("%d labels for %d rows", len(t.Y), n)
+	}
+	for i, y := range t.Y {
+		if y != 0 && y != 1 {
+			return fmt.Errorf("label of row %d is %v, not 0 or 1", i, y)
+		}
+	}
+	return nil
+}
+
+// What any learner or model may answer with.
+var (
+	ErrEmpty     = errors.New("no rows")
+	ErrWidth     = errors.New("wrong number of columns")
+	ErrNotFitted = errors.New("model is not fitted")
+	ErrOneClass  = errors.New("all labels are the same")
+	ErrCorrupt   = errors.New("model bytes are damaged")
+)
+
+// Learner fits models. Implementations are plain structs of hyperparameters
+// whose zero value means sensible defaults.
+type Learner interface {
+	// Name is the learner's short name in leaderboards: "gbdt", "logit".
+	Name() string
+	// Fit learns P(Y = 1) from train. valid, if not nil, may be used to stop
+	// early and for nothing else. The tables are not changed or kept.
+	Fit(ctx context.Context, train, valid *Table, seed uint64) (Model, error)
+}
+
+// Model is a fitted learner.
+type Model interface {
+	// Predict writes one raw (not yet calibrated) probability per row of t
+	// into dst, which is t.Len() long. Missing inputs and categories never seen
+	// are allowed; a wrong width is ErrWidth, no rows ErrEmpty. Only t.X is read.
+	Predict(dst []float64, t *Table) error
+	// Width is the number of inputs it was fitted on.
+	Width() int
+	// MarshalBinary writes the model. The package that made it has a function
+	// Load(b []byte) (*T, error), which answers ErrCorrupt to damaged bytes.
+	encoding.BinaryMarshaler
+}
+
+// RowPredictor is a model that can score one row without a table and without
+// allocating.
+type RowPredictor interface {
+	Model
+	// PredictRow returns the same bits as Predict for a row of Width values.
+	PredictRow(x []float64) float64
+}
+
+// Code returns the number that stands for a category: the upper 52 bits of the
+// text's 64-bit FNV-1a hash, exact in a float64. The empty text is missing: NaN.
+func Code(text string) float64 {
+	if text == "" {
+		return math.NaN()
+	}
+	h := fnv.New64a()
+	h.Write([]byte(text))
+	return float64(h.Sum64() >> 12)
+}
