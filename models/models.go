@@ -160,12 +160,14 @@ type Model interface {
 	encoding.BinaryMarshaler
 }
 
-// RowPredictor is a model that can score one row without a table and without
-// allocating.
-type RowPredictor interface {
+// RowsPredictor is a model that can score rows held one after another, without
+// a table and without allocating.
+type RowsPredictor interface {
 	Model
-	// PredictRow returns the same bits as Predict for a row of Width values.
-	PredictRow(x []float64) float64
+	// PredictRows writes the same bits as Predict: rows is row-major, dst has
+	// one place per row, len(rows) is len(dst) times Width. It panics on other
+	// lengths.
+	PredictRows(dst, rows []float64)
 }
 
 // Code returns the number that stands for a category: the upper 52 bits of the
