@@ -25,6 +25,7 @@ type Decision struct {
 	Propensity    float64     `json:"propensity,omitempty"`   // probability with which Chosen was drawn
 	PlainChoice   PartnerID   `json:"plain_choice,omitempty"` // what the plain rules would have done
 	Explored      bool        `json:"explored,omitempty"`     // Chosen is not the candidate of highest value
+	Greedy        bool        `json:"greedy,omitempty"`       // the caller switched exploration off
 	Degraded      bool        `json:"degraded,omitempty"`     // rules and shrunk rates, no published model
 	Reasons       []string    `json:"reasons,omitempty"`
 	Previous      DecisionID  `json:"previous,omitempty"` // the decision this one re-offers after
