@@ -18,7 +18,6 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"math"
 )
 
@@ -176,7 +175,9 @@ func Code(text string) float64 {
 	if text == "" {
 		return math.NaN()
 	}
-	h := fnv.New64a()
-	h.Write([]byte(text))
-	return float64(h.Sum64() >> 12)
+	h := uint64(14695981039346656037)
+	for i := range len(text) {
+		h = (h ^ uint64(text[i])) * 1099511628211
+	}
+	return float64(h >> 12)
 }
