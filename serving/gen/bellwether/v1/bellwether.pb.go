@@ -495,7 +495,7 @@ type ReportOutcomeResponse struct {
 	// Id of the event that holds the outcome.
 	Event string `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
 	// True: it was recorded already.
-	RepeatedReport bool `protobuf:"varint,2,opt,name=repeated_report,json=repeatedReport,proto3" json:"repeated_report,omitempty"`
+	RepeatedReport bool `protobuf:"varint,2,opt,name=repeated_report,proto3" json:"repeated_report,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -732,9 +732,9 @@ func (x *GetPartnerRequest) GetId() string {
 type ListPartnersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 1 to 1000; 100 when missing.
-	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,proto3" json:"page_size,omitempty"`
 	// next_page_token of the page before.
-	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -787,7 +787,7 @@ type ListPartnersResponse struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Partners []*Partner             `protobuf:"bytes,1,rep,name=partners,proto3" json:"partners,omitempty"`
 	// Empty on the last page.
-	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -883,8 +883,8 @@ func (x *GetPartnerHealthRequest) GetId() string {
 type AtRiskRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 1 to 1000; 100 when missing.
-	PageSize      int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageSize      int32  `protobuf:"varint,1,opt,name=page_size,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -936,7 +936,7 @@ func (x *AtRiskRequest) GetPageToken() string {
 type AtRiskResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Standings     []*Standing            `protobuf:"bytes,1,rep,name=standings,proto3" json:"standings,omitempty"`
-	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1027,7 +1027,7 @@ type ModelVersion struct {
 	Version       string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
 	Hash          string                 `protobuf:"bytes,3,opt,name=hash,proto3" json:"hash,omitempty"`
 	Current       bool                   `protobuf:"varint,4,opt,name=current,proto3" json:"current,omitempty"`
-	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_at,proto3" json:"created_at,omitempty"`
 	Summary       string                 `protobuf:"bytes,6,opt,name=summary,proto3" json:"summary,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1284,10 +1284,10 @@ const file_bellwether_v1_bellwether_proto_rawDesc = "" +
 	"\x04deal\x18\b \x01(\tR\x04deal\x12\x1e\n" +
 	"\n" +
 	"supersedes\x18\t \x01(\tR\n" +
-	"supersedes\"V\n" +
+	"supersedes\"W\n" +
 	"\x15ReportOutcomeResponse\x12\x14\n" +
-	"\x05event\x18\x01 \x01(\tR\x05event\x12'\n" +
-	"\x0frepeated_report\x18\x02 \x01(\bR\x0erepeatedReport\"C\n" +
+	"\x05event\x18\x01 \x01(\tR\x05event\x12(\n" +
+	"\x0frepeated_report\x18\x02 \x01(\bR\x0frepeated_report\"C\n" +
 	"\x13IngestEventsRequest\x12,\n" +
 	"\x06events\x18\x01 \x03(\v2\x14.bellwether.v1.EventR\x06events\"L\n" +
 	"\x14IngestEventsResponse\x12\x1a\n" +
@@ -1296,31 +1296,34 @@ const file_bellwether_v1_bellwether_proto_rawDesc = "" +
 	"\x11PutPartnerRequest\x120\n" +
 	"\apartner\x18\x01 \x01(\v2\x16.bellwether.v1.PartnerR\apartner\"#\n" +
 	"\x11GetPartnerRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"Q\n" +
-	"\x13ListPartnersRequest\x12\x1b\n" +
-	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"S\n" +
+	"\x13ListPartnersRequest\x12\x1c\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\tpage_size\x12\x1e\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tR\tpageToken\"r\n" +
+	"page_token\x18\x02 \x01(\tR\n" +
+	"page_token\"t\n" +
 	"\x14ListPartnersResponse\x122\n" +
-	"\bpartners\x18\x01 \x03(\v2\x16.bellwether.v1.PartnerR\bpartners\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\")\n" +
+	"\bpartners\x18\x01 \x03(\v2\x16.bellwether.v1.PartnerR\bpartners\x12(\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\x0fnext_page_token\")\n" +
 	"\x17GetPartnerHealthRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"K\n" +
-	"\rAtRiskRequest\x12\x1b\n" +
-	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"M\n" +
+	"\rAtRiskRequest\x12\x1c\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\tpage_size\x12\x1e\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tR\tpageToken\"o\n" +
+	"page_token\x18\x02 \x01(\tR\n" +
+	"page_token\"q\n" +
 	"\x0eAtRiskResponse\x125\n" +
-	"\tstandings\x18\x01 \x03(\v2\x17.bellwether.v1.StandingR\tstandings\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x13\n" +
-	"\x11ListModelsRequest\"\xbf\x01\n" +
+	"\tstandings\x18\x01 \x03(\v2\x17.bellwether.v1.StandingR\tstandings\x12(\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\x0fnext_page_token\"\x13\n" +
+	"\x11ListModelsRequest\"\xc0\x01\n" +
 	"\fModelVersion\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x12\n" +
 	"\x04hash\x18\x03 \x01(\tR\x04hash\x12\x18\n" +
-	"\acurrent\x18\x04 \x01(\bR\acurrent\x129\n" +
+	"\acurrent\x18\x04 \x01(\bR\acurrent\x12:\n" +
 	"\n" +
-	"created_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x18\n" +
+	"created_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"created_at\x12\x18\n" +
 	"\asummary\x18\x06 \x01(\tR\asummary\"I\n" +
 	"\x12ListModelsResponse\x123\n" +
 	"\x06models\x18\x01 \x03(\v2\x1b.bellwether.v1.ModelVersionR\x06models\"C\n" +

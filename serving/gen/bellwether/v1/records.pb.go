@@ -482,11 +482,11 @@ type Partner struct {
 	Contract       *Span                  `protobuf:"bytes,12,opt,name=contract,proto3" json:"contract,omitempty"`
 	Marketplaces   []string               `protobuf:"bytes,13,rep,name=marketplaces,proto3" json:"marketplaces,omitempty"`
 	Capacity       *Capacity              `protobuf:"bytes,14,opt,name=capacity,proto3" json:"capacity,omitempty"`
-	JoinedAt       *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=joined_at,json=joinedAt,proto3" json:"joined_at,omitempty"`
+	JoinedAt       *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=joined_at,proto3" json:"joined_at,omitempty"`
 	// Empty means active.
 	Status []*StatusSpan `protobuf:"bytes,16,rep,name=status,proto3" json:"status,omitempty"`
 	// Set by the server: when this version became known.
-	KnownAt *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=known_at,json=knownAt,proto3" json:"known_at,omitempty"`
+	KnownAt *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=known_at,proto3" json:"known_at,omitempty"`
 	// The CRM's own fields: text, number or list of texts.
 	Attributes    map[string]*structpb.Value `protobuf:"bytes,18,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
@@ -654,12 +654,12 @@ type Lead struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Now when missing.
-	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=created_at,proto3" json:"created_at,omitempty"`
 	// Key of the customer, the same over all its leads.
 	Account  string   `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
 	Company  string   `protobuf:"bytes,4,opt,name=company,proto3" json:"company,omitempty"`
 	Industry string   `protobuf:"bytes,5,opt,name=industry,proto3" json:"industry,omitempty"`
-	SizeBand string   `protobuf:"bytes,6,opt,name=size_band,json=sizeBand,proto3" json:"size_band,omitempty"`
+	SizeBand string   `protobuf:"bytes,6,opt,name=size_band,proto3" json:"size_band,omitempty"`
 	Place    *Place   `protobuf:"bytes,7,opt,name=place,proto3" json:"place,omitempty"`
 	Language string   `protobuf:"bytes,8,opt,name=language,proto3" json:"language,omitempty"`
 	Products []string `protobuf:"bytes,9,rep,name=products,proto3" json:"products,omitempty"`
@@ -668,7 +668,7 @@ type Lead struct {
 	Value          *Money `protobuf:"bytes,11,opt,name=value,proto3" json:"value,omitempty"`
 	Source         string `protobuf:"bytes,12,opt,name=source,proto3" json:"source,omitempty"`
 	Marketplace    string `protobuf:"bytes,13,opt,name=marketplace,proto3" json:"marketplace,omitempty"`
-	CommittedSpend bool   `protobuf:"varint,14,opt,name=committed_spend,json=committedSpend,proto3" json:"committed_spend,omitempty"`
+	CommittedSpend bool   `protobuf:"varint,14,opt,name=committed_spend,proto3" json:"committed_spend,omitempty"`
 	Text           string `protobuf:"bytes,15,opt,name=text,proto3" json:"text,omitempty"`
 	// The CRM's own fields: text, number or list of texts.
 	Attributes    map[string]*structpb.Value `protobuf:"bytes,16,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
@@ -826,7 +826,7 @@ type Event struct {
 	Type  string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
 	// When it happened. The server stamps when it became known.
 	At            *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
-	KnownAt       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=known_at,json=knownAt,proto3" json:"known_at,omitempty"`
+	KnownAt       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=known_at,proto3" json:"known_at,omitempty"`
 	Partner       string                 `protobuf:"bytes,5,opt,name=partner,proto3" json:"partner,omitempty"`
 	Other         string                 `protobuf:"bytes,6,opt,name=other,proto3" json:"other,omitempty"`
 	Lead          string                 `protobuf:"bytes,7,opt,name=lead,proto3" json:"lead,omitempty"`
@@ -1076,8 +1076,8 @@ type Candidate struct {
 	Partner string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
 	// Calibrated P(win | lead, partner).
 	Win   float64 `protobuf:"fixed64,2,opt,name=win,proto3" json:"win,omitempty"`
-	WinLo float64 `protobuf:"fixed64,3,opt,name=win_lo,json=winLo,proto3" json:"win_lo,omitempty"`
-	WinHi float64 `protobuf:"fixed64,4,opt,name=win_hi,json=winHi,proto3" json:"win_hi,omitempty"`
+	WinLo float64 `protobuf:"fixed64,3,opt,name=win_lo,proto3" json:"win_lo,omitempty"`
+	WinHi float64 `protobuf:"fixed64,4,opt,name=win_hi,proto3" json:"win_hi,omitempty"`
 	// P(the partner accepts the offer).
 	Accept float64 `protobuf:"fixed64,5,opt,name=accept,proto3" json:"accept,omitempty"`
 	// What the choice compares, in minor units of the policy's currency.
@@ -1181,8 +1181,8 @@ type Ranked struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Partner string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
 	Win     float64                `protobuf:"fixed64,2,opt,name=win,proto3" json:"win,omitempty"`
-	WinLo   float64                `protobuf:"fixed64,3,opt,name=win_lo,json=winLo,proto3" json:"win_lo,omitempty"`
-	WinHi   float64                `protobuf:"fixed64,4,opt,name=win_hi,json=winHi,proto3" json:"win_hi,omitempty"`
+	WinLo   float64                `protobuf:"fixed64,3,opt,name=win_lo,proto3" json:"win_lo,omitempty"`
+	WinHi   float64                `protobuf:"fixed64,4,opt,name=win_hi,proto3" json:"win_hi,omitempty"`
 	Accept  float64                `protobuf:"fixed64,5,opt,name=accept,proto3" json:"accept,omitempty"`
 	Value   float64                `protobuf:"fixed64,6,opt,name=value,proto3" json:"value,omitempty"`
 	Price   float64                `protobuf:"fixed64,7,opt,name=price,proto3" json:"price,omitempty"`
@@ -1320,25 +1320,25 @@ type Decision struct {
 	Refusals []*Refusal `protobuf:"bytes,9,rep,name=refusals,proto3" json:"refusals,omitempty"`
 	Reasons  []string   `protobuf:"bytes,10,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	// What the plain rules would have done.
-	PlainChoice  string `protobuf:"bytes,11,opt,name=plain_choice,json=plainChoice,proto3" json:"plain_choice,omitempty"`
+	PlainChoice  string `protobuf:"bytes,11,opt,name=plain_choice,proto3" json:"plain_choice,omitempty"`
 	Model        string `protobuf:"bytes,12,opt,name=model,proto3" json:"model,omitempty"`
-	AcceptModel  string `protobuf:"bytes,13,opt,name=accept_model,json=acceptModel,proto3" json:"accept_model,omitempty"`
+	AcceptModel  string `protobuf:"bytes,13,opt,name=accept_model,proto3" json:"accept_model,omitempty"`
 	Policy       string `protobuf:"bytes,14,opt,name=policy,proto3" json:"policy,omitempty"`
 	Seed         uint64 `protobuf:"varint,15,opt,name=seed,proto3" json:"seed,omitempty"`
 	Position     uint64 `protobuf:"varint,16,opt,name=position,proto3" json:"position,omitempty"`
-	IndexVersion uint64 `protobuf:"varint,17,opt,name=index_version,json=indexVersion,proto3" json:"index_version,omitempty"`
+	IndexVersion uint64 `protobuf:"varint,17,opt,name=index_version,proto3" json:"index_version,omitempty"`
 	Fingerprint  uint64 `protobuf:"varint,18,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
 	// The decision this one re-offers after.
 	Previous  string                 `protobuf:"bytes,19,opt,name=previous,proto3" json:"previous,omitempty"`
 	Offer     string                 `protobuf:"bytes,20,opt,name=offer,proto3" json:"offer,omitempty"`
-	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	LatencyUs int64                  `protobuf:"varint,22,opt,name=latency_us,json=latencyUs,proto3" json:"latency_us,omitempty"`
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=expires_at,proto3" json:"expires_at,omitempty"`
+	LatencyUs int64                  `protobuf:"varint,22,opt,name=latency_us,proto3" json:"latency_us,omitempty"`
 	// offered, accepted, declined, expired, withdrawn, superseded or none.
 	Status   string `protobuf:"bytes,23,opt,name=status,proto3" json:"status,omitempty"`
 	Eligible int32  `protobuf:"varint,24,opt,name=eligible,proto3" json:"eligible,omitempty"`
 	// Every eligible partner; only with view=full.
 	Candidates    []*Candidate `protobuf:"bytes,25,rep,name=candidates,proto3" json:"candidates,omitempty"`
-	LeadRef       string       `protobuf:"bytes,26,opt,name=lead_ref,json=leadRef,proto3" json:"lead_ref,omitempty"`
+	LeadRef       string       `protobuf:"bytes,26,opt,name=lead_ref,proto3" json:"lead_ref,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1632,16 +1632,16 @@ type Standing struct {
 	At      *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
 	// P(leaves within horizon_days), with its interval.
 	Risk        float64 `protobuf:"fixed64,3,opt,name=risk,proto3" json:"risk,omitempty"`
-	RiskLo      float64 `protobuf:"fixed64,4,opt,name=risk_lo,json=riskLo,proto3" json:"risk_lo,omitempty"`
-	RiskHi      float64 `protobuf:"fixed64,5,opt,name=risk_hi,json=riskHi,proto3" json:"risk_hi,omitempty"`
-	HorizonDays int32   `protobuf:"varint,6,opt,name=horizon_days,json=horizonDays,proto3" json:"horizon_days,omitempty"`
+	RiskLo      float64 `protobuf:"fixed64,4,opt,name=risk_lo,proto3" json:"risk_lo,omitempty"`
+	RiskHi      float64 `protobuf:"fixed64,5,opt,name=risk_hi,proto3" json:"risk_hi,omitempty"`
+	HorizonDays int32   `protobuf:"varint,6,opt,name=horizon_days,proto3" json:"horizon_days,omitempty"`
 	// P(still alive), buy-till-you-die.
 	Alive float64 `protobuf:"fixed64,7,opt,name=alive,proto3" json:"alive,omitempty"`
 	// Change of risk over the last 28 days.
 	Trend       float64            `protobuf:"fixed64,8,opt,name=trend,proto3" json:"trend,omitempty"`
 	Drivers     []*Driver          `protobuf:"bytes,9,rep,name=drivers,proto3" json:"drivers,omitempty"`
 	Kpis        map[string]float64 `protobuf:"bytes,10,rep,name=kpis,proto3" json:"kpis,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
-	ValueAtRisk *Money             `protobuf:"bytes,11,opt,name=value_at_risk,json=valueAtRisk,proto3" json:"value_at_risk,omitempty"`
+	ValueAtRisk *Money             `protobuf:"bytes,11,opt,name=value_at_risk,proto3" json:"value_at_risk,omitempty"`
 	Action      string             `protobuf:"bytes,12,opt,name=action,proto3" json:"action,omitempty"`
 	// Qualifying activity per week, oldest first.
 	Activity      []float64 `protobuf:"fixed64,13,rep,packed,name=activity,proto3" json:"activity,omitempty"`
@@ -1815,7 +1815,7 @@ const file_bellwether_v1_records_proto_rawDesc = "" +
 	"\x06period\x18\x02 \x01(\tR\x06period\x12\x1a\n" +
 	"\bweekdays\x18\x03 \x03(\x05R\bweekdays\x12\x1a\n" +
 	"\btimezone\x18\x04 \x01(\tR\btimezone\x12/\n" +
-	"\babsences\x18\x05 \x03(\v2\x13.bellwether.v1.SpanR\babsences\"\xc6\x06\n" +
+	"\babsences\x18\x05 \x03(\v2\x13.bellwether.v1.SpanR\babsences\"\xc8\x06\n" +
 	"\aPartner\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -1833,24 +1833,25 @@ const file_bellwether_v1_records_proto_rawDesc = "" +
 	"\x0ecertifications\x18\v \x03(\v2\x1c.bellwether.v1.CertificationR\x0ecertifications\x12/\n" +
 	"\bcontract\x18\f \x01(\v2\x13.bellwether.v1.SpanR\bcontract\x12\"\n" +
 	"\fmarketplaces\x18\r \x03(\tR\fmarketplaces\x123\n" +
-	"\bcapacity\x18\x0e \x01(\v2\x17.bellwether.v1.CapacityR\bcapacity\x127\n" +
-	"\tjoined_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\bjoinedAt\x121\n" +
-	"\x06status\x18\x10 \x03(\v2\x19.bellwether.v1.StatusSpanR\x06status\x125\n" +
-	"\bknown_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\aknownAt\x12F\n" +
+	"\bcapacity\x18\x0e \x01(\v2\x17.bellwether.v1.CapacityR\bcapacity\x128\n" +
+	"\tjoined_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\tjoined_at\x121\n" +
+	"\x06status\x18\x10 \x03(\v2\x19.bellwether.v1.StatusSpanR\x06status\x126\n" +
+	"\bknown_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\bknown_at\x12F\n" +
 	"\n" +
 	"attributes\x18\x12 \x03(\v2&.bellwether.v1.Partner.AttributesEntryR\n" +
 	"attributes\x1aU\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12,\n" +
-	"\x05value\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\xf5\x04\n" +
+	"\x05value\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\xf8\x04\n" +
 	"\x04Lead\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x129\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12:\n" +
 	"\n" +
-	"created_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x18\n" +
+	"created_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"created_at\x12\x18\n" +
 	"\aaccount\x18\x03 \x01(\tR\aaccount\x12\x18\n" +
 	"\acompany\x18\x04 \x01(\tR\acompany\x12\x1a\n" +
-	"\bindustry\x18\x05 \x01(\tR\bindustry\x12\x1b\n" +
-	"\tsize_band\x18\x06 \x01(\tR\bsizeBand\x12*\n" +
+	"\bindustry\x18\x05 \x01(\tR\bindustry\x12\x1c\n" +
+	"\tsize_band\x18\x06 \x01(\tR\tsize_band\x12*\n" +
 	"\x05place\x18\a \x01(\v2\x14.bellwether.v1.PlaceR\x05place\x12\x1a\n" +
 	"\blanguage\x18\b \x01(\tR\blanguage\x12\x1a\n" +
 	"\bproducts\x18\t \x03(\tR\bproducts\x12\x12\n" +
@@ -1858,20 +1859,20 @@ const file_bellwether_v1_records_proto_rawDesc = "" +
 	" \x01(\tR\x04need\x12*\n" +
 	"\x05value\x18\v \x01(\v2\x14.bellwether.v1.MoneyR\x05value\x12\x16\n" +
 	"\x06source\x18\f \x01(\tR\x06source\x12 \n" +
-	"\vmarketplace\x18\r \x01(\tR\vmarketplace\x12'\n" +
-	"\x0fcommitted_spend\x18\x0e \x01(\bR\x0ecommittedSpend\x12\x12\n" +
+	"\vmarketplace\x18\r \x01(\tR\vmarketplace\x12(\n" +
+	"\x0fcommitted_spend\x18\x0e \x01(\bR\x0fcommitted_spend\x12\x12\n" +
 	"\x04text\x18\x0f \x01(\tR\x04text\x12C\n" +
 	"\n" +
 	"attributes\x18\x10 \x03(\v2#.bellwether.v1.Lead.AttributesEntryR\n" +
 	"attributes\x1aU\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12,\n" +
-	"\x05value\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\xa5\x05\n" +
+	"\x05value\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\xa6\x05\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12*\n" +
-	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x125\n" +
-	"\bknown_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\aknownAt\x12\x18\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x126\n" +
+	"\bknown_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bknown_at\x12\x18\n" +
 	"\apartner\x18\x05 \x01(\tR\apartner\x12\x14\n" +
 	"\x05other\x18\x06 \x01(\tR\x05other\x12\x12\n" +
 	"\x04lead\x18\a \x01(\tR\x04lead\x12\x12\n" +
@@ -1896,21 +1897,21 @@ const file_bellwether_v1_records_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"3\n" +
 	"\aRefusal\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x14\n" +
-	"\x05count\x18\x02 \x01(\x05R\x05count\"\xbd\x01\n" +
+	"\x05count\x18\x02 \x01(\x05R\x05count\"\xbf\x01\n" +
 	"\tCandidate\x12\x18\n" +
 	"\apartner\x18\x01 \x01(\tR\apartner\x12\x10\n" +
-	"\x03win\x18\x02 \x01(\x01R\x03win\x12\x15\n" +
-	"\x06win_lo\x18\x03 \x01(\x01R\x05winLo\x12\x15\n" +
-	"\x06win_hi\x18\x04 \x01(\x01R\x05winHi\x12\x16\n" +
+	"\x03win\x18\x02 \x01(\x01R\x03win\x12\x16\n" +
+	"\x06win_lo\x18\x03 \x01(\x01R\x06win_lo\x12\x16\n" +
+	"\x06win_hi\x18\x04 \x01(\x01R\x06win_hi\x12\x16\n" +
 	"\x06accept\x18\x05 \x01(\x01R\x06accept\x12\x14\n" +
 	"\x05value\x18\x06 \x01(\x01R\x05value\x12\x14\n" +
 	"\x05price\x18\a \x01(\x01R\x05price\x12\x12\n" +
-	"\x04prob\x18\b \x01(\x01R\x04prob\"\xe2\x02\n" +
+	"\x04prob\x18\b \x01(\x01R\x04prob\"\xe4\x02\n" +
 	"\x06Ranked\x12\x18\n" +
 	"\apartner\x18\x01 \x01(\tR\apartner\x12\x10\n" +
-	"\x03win\x18\x02 \x01(\x01R\x03win\x12\x15\n" +
-	"\x06win_lo\x18\x03 \x01(\x01R\x05winLo\x12\x15\n" +
-	"\x06win_hi\x18\x04 \x01(\x01R\x05winHi\x12\x16\n" +
+	"\x03win\x18\x02 \x01(\x01R\x03win\x12\x16\n" +
+	"\x06win_lo\x18\x03 \x01(\x01R\x06win_lo\x12\x16\n" +
+	"\x06win_hi\x18\x04 \x01(\x01R\x06win_hi\x12\x16\n" +
 	"\x06accept\x18\x05 \x01(\x01R\x06accept\x12\x14\n" +
 	"\x05value\x18\x06 \x01(\x01R\x05value\x12\x14\n" +
 	"\x05price\x18\a \x01(\x01R\x05price\x12\x12\n" +
@@ -1921,7 +1922,7 @@ const file_bellwether_v1_records_proto_rawDesc = "" +
 	"\x06values\x18\v \x03(\v2!.bellwether.v1.Ranked.ValuesEntryR\x06values\x1a9\n" +
 	"\vValuesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"\xc7\x06\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"\xcd\x06\n" +
 	"\bDecision\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04lead\x18\x02 \x01(\tR\x04lead\x12*\n" +
@@ -1935,45 +1936,47 @@ const file_bellwether_v1_records_proto_rawDesc = "" +
 	"\x06ranked\x18\b \x03(\v2\x15.bellwether.v1.RankedR\x06ranked\x122\n" +
 	"\brefusals\x18\t \x03(\v2\x16.bellwether.v1.RefusalR\brefusals\x12\x18\n" +
 	"\areasons\x18\n" +
-	" \x03(\tR\areasons\x12!\n" +
-	"\fplain_choice\x18\v \x01(\tR\vplainChoice\x12\x14\n" +
-	"\x05model\x18\f \x01(\tR\x05model\x12!\n" +
-	"\faccept_model\x18\r \x01(\tR\vacceptModel\x12\x16\n" +
+	" \x03(\tR\areasons\x12\"\n" +
+	"\fplain_choice\x18\v \x01(\tR\fplain_choice\x12\x14\n" +
+	"\x05model\x18\f \x01(\tR\x05model\x12\"\n" +
+	"\faccept_model\x18\r \x01(\tR\faccept_model\x12\x16\n" +
 	"\x06policy\x18\x0e \x01(\tR\x06policy\x12\x12\n" +
 	"\x04seed\x18\x0f \x01(\x04R\x04seed\x12\x1a\n" +
-	"\bposition\x18\x10 \x01(\x04R\bposition\x12#\n" +
-	"\rindex_version\x18\x11 \x01(\x04R\findexVersion\x12 \n" +
+	"\bposition\x18\x10 \x01(\x04R\bposition\x12$\n" +
+	"\rindex_version\x18\x11 \x01(\x04R\rindex_version\x12 \n" +
 	"\vfingerprint\x18\x12 \x01(\x04R\vfingerprint\x12\x1a\n" +
 	"\bprevious\x18\x13 \x01(\tR\bprevious\x12\x14\n" +
-	"\x05offer\x18\x14 \x01(\tR\x05offer\x129\n" +
+	"\x05offer\x18\x14 \x01(\tR\x05offer\x12:\n" +
 	"\n" +
-	"expires_at\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x1d\n" +
+	"expires_at\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expires_at\x12\x1e\n" +
 	"\n" +
-	"latency_us\x18\x16 \x01(\x03R\tlatencyUs\x12\x16\n" +
+	"latency_us\x18\x16 \x01(\x03R\n" +
+	"latency_us\x12\x16\n" +
 	"\x06status\x18\x17 \x01(\tR\x06status\x12\x1a\n" +
 	"\beligible\x18\x18 \x01(\x05R\beligible\x128\n" +
 	"\n" +
 	"candidates\x18\x19 \x03(\v2\x18.bellwether.v1.CandidateR\n" +
-	"candidates\x12\x19\n" +
-	"\blead_ref\x18\x1a \x01(\tR\aleadRef\"d\n" +
+	"candidates\x12\x1a\n" +
+	"\blead_ref\x18\x1a \x01(\tR\blead_ref\"d\n" +
 	"\x06Driver\x12\x18\n" +
 	"\afeature\x18\x01 \x01(\tR\afeature\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x01R\x05value\x12\x16\n" +
 	"\x06effect\x18\x03 \x01(\x01R\x06effect\x12\x12\n" +
-	"\x04text\x18\x04 \x01(\tR\x04text\"\x8a\x04\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\"\x8f\x04\n" +
 	"\bStanding\x12\x18\n" +
 	"\apartner\x18\x01 \x01(\tR\apartner\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
-	"\x04risk\x18\x03 \x01(\x01R\x04risk\x12\x17\n" +
-	"\arisk_lo\x18\x04 \x01(\x01R\x06riskLo\x12\x17\n" +
-	"\arisk_hi\x18\x05 \x01(\x01R\x06riskHi\x12!\n" +
-	"\fhorizon_days\x18\x06 \x01(\x05R\vhorizonDays\x12\x14\n" +
+	"\x04risk\x18\x03 \x01(\x01R\x04risk\x12\x18\n" +
+	"\arisk_lo\x18\x04 \x01(\x01R\arisk_lo\x12\x18\n" +
+	"\arisk_hi\x18\x05 \x01(\x01R\arisk_hi\x12\"\n" +
+	"\fhorizon_days\x18\x06 \x01(\x05R\fhorizon_days\x12\x14\n" +
 	"\x05alive\x18\a \x01(\x01R\x05alive\x12\x14\n" +
 	"\x05trend\x18\b \x01(\x01R\x05trend\x12/\n" +
 	"\adrivers\x18\t \x03(\v2\x15.bellwether.v1.DriverR\adrivers\x125\n" +
 	"\x04kpis\x18\n" +
-	" \x03(\v2!.bellwether.v1.Standing.KpisEntryR\x04kpis\x128\n" +
-	"\rvalue_at_risk\x18\v \x01(\v2\x14.bellwether.v1.MoneyR\vvalueAtRisk\x12\x16\n" +
+	" \x03(\v2!.bellwether.v1.Standing.KpisEntryR\x04kpis\x12:\n" +
+	"\rvalue_at_risk\x18\v \x01(\v2\x14.bellwether.v1.MoneyR\rvalue_at_risk\x12\x16\n" +
 	"\x06action\x18\f \x01(\tR\x06action\x12\x1a\n" +
 	"\bactivity\x18\r \x03(\x01R\bactivity\x12\x14\n" +
 	"\x05model\x18\x0e \x01(\tR\x05model\x1a7\n" +
