@@ -20,9 +20,11 @@ for tool in github.com/bufbuild/buf/cmd/buf google.golang.org/protobuf/cmd/proto
 done
 (cd "$work" && PATH="$work/bin:$PATH" buf lint serving/proto && PATH="$work/bin:$PATH" buf generate serving/proto)
 gofmt -w "$work/serving/gen"
+mv "$work/serving/gen/bellwether/v1/bellwether.openapi.json" "$work/openapi.json"
 if [ "${1-}" = --check ]; then
-  diff -r "$work/serving/gen" serving/gen || { echo "serving/gen is stale: run 'make generate'" >&2; exit 1; }
+  diff -r "$work/serving/gen" serving/gen && diff "$work/openapi.json" serving/gateway/openapi.json || { echo "serving/gen is stale: run 'make generate'" >&2; exit 1; }
   exit 0
 fi
 rm -rf serving/gen
 cp -r "$work/serving/gen" serving/gen
+cp "$work/openapi.json" serving/gateway/openapi.json
