@@ -1,0 +1,55 @@
+package trial
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"bellwether/models"
+)
+
+// loaders reads a model back by the name of the learner that made it. A learner
+// that is not here may take part in a trial and cannot win it.
+var loaders = map[string]func([]byte) (models.Model, error){}
+
+func loader[M models.Model](load func([]byte) (M, error)) func([]byte) (models.Model, error) {
+	return func(b []byte) (models.Model, error) {
+		m, err := load(b)
+		if err != nil {
+			return nil, err
+		}
+		return m, nil
+	}
+}
+
+// standard lists the learners a trial compares, in the order of the leaderboard's
+// ties; slow marks those left out unless they are named.
+var standard = []struct {
+	learner models.Learner
+	slow    bool
+}{}
+
+// Learners returns the standard learners; with names, only those, in the order
+// named. "default" means all that are not slow, "all" really all.
+func Learners(names ...string) ([]models.Learner, error) {
+	if len(names) == 0 {
+		names = []string{"default"}
+	}
+	var out []models.Learner
+	for _, name := range names {
+		found := false
+		for _, s := range standard {
+			if name == s.learner.Name() || name == "all" || name == "default" && !s.slow {
+				out, found = append(out, s.learner), true
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("no learner %q; there are %s", name, strings.Join(LearnerNames(), ", "))
+		}
+	}
+	return out, nil
+}
+
+// LearnerNames lists the learners whose models can be read back, sorted.
+func LearnerNames() []string { return slices.Sorted(maps.Keys(loaders)) }

@@ -1,0 +1,188 @@
+package trial
+
+import (
+	"encoding/json"
+	"math"
+	"time"
+)
+
+// Number is a figure that may be unknown: NaN and the infinities are null in
+// JSON.
+type Number float64
+
+// MarshalJSON writes the number, or null.
+func (n Number) MarshalJSON() ([]byte, error) {
+	if math.IsNaN(float64(n)) || math.IsInf(float64(n), 0) {
+		return []byte("null"), nil
+	}
+	return json.Marshal(float64(n))
+}
+
+// UnmarshalJSON reads a number; null is NaN.
+func (n *Number) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		*n = Number(math.NaN())
+		return nil
+	}
+	return json.Unmarshal(b, (*float64)(n))
+}
+
+// Report is what a trial found. Its JSON begins with the fields that programs
+// rely on; the rest is in Details.
+type Report struct {
+	Task        string `json:"task"`
+	Version     string `json:"version"` // filled in by who publishes; empty when nothing was
+	Published   bool   `json:"published"`
+	Gate        Ruling `json:"gate"`
+	Split       Split  `json:"split"`
+	Test        Test   `json:"test"`
+	Leaderboard []Row  `json:"leaderboard"`
+	Seeds       Seeds  `json:"seeds"`
+	Seed        uint64 `json:"seed"`
+	Details
+}
+
+// Details are the parts of a Report that people read: the winner, why it may be
+// believed and where it is weak.
+type Details struct {
+	Winner      string        `json:"winner"`
+	Skill       string        `json:"skill"` // one sentence: how much, or that there is none
+	Notes       []string      `json:"notes"` // what a careful reader should know about this trial
+	Calibrator  string        `json:"calibrator"`
+	Calibration []Calibration `json:"calibration"` // every kind tried, on the test slice
+	Reliability []Bin         `json:"reliability"` // the winner on the test slice, bins of equal mass
+	BrierSplit  BrierSplit    `json:"brier_split"`
+	Lift        []Lift        `json:"lift"`
+	Ranking     *Ranking      `json:"ranking,omitempty"` // within groups, where the table has them
+	Importance  []Importance  `json:"importance"`        // the winner's, greatest first
+	Segments    []Segment     `json:"segments,omitempty"`
+	Incumbent   *Comparison   `json:"incumbent,omitempty"`
+	Fingerprint string        `json:"fingerprint"` // SHA-256 of the published predictor's bytes
+}
+
+// Ruling is what the gate said: passed, or every reason why not.
+type Ruling struct {
+	Passed  bool     `json:"passed"`
+	Reasons []string `json:"reasons"`
+}
+
+// Split says which rows were used for what, and how they were divided.
+type Split struct {
+	How   string `json:"how"`
+	Train Slice  `json:"train"`
+	Valid Slice  `json:"valid"`
+	Test  Slice  `json:"test"`
+}
+
+// Slice is one part of the rows. Rows are those with a label in time; Censored
+// are those whose label was not known when the next slice began.
+type Slice struct {
+	Rows      int        `json:"rows"`
+	From      *time.Time `json:"from"`
+	To        *time.Time `json:"to"`
+	Positives int        `json:"positives"`
+	Censored  int        `json:"censored"`
+}
+
+// Scores are the figures of one learner on one slice.
+type Scores struct {
+	AUC     Number `json:"auc"`
+	LogLoss Number `json:"log_loss"`
+	Brier   Number `json:"brier"`
+	ECE     Number `json:"ece"`
+}
+
+// Test is the winner on the test slice.
+type Test struct {
+	Rows      int    `json:"rows"`
+	Positives int    `json:"positives"`
+	AUC       Number `json:"auc"`
+	AUCLo     Number `json:"auc_lo"`
+	AUCHi     Number `json:"auc_hi"`
+	LogLoss   Number `json:"log_loss"`
+	Brier     Number `json:"brier"`
+	ECE       Number `json:"ece"`
+}
+
+// Row is one learner in the leaderboard. All are fitted on the same rows, save
+// those marked by fewer Rows.
+type Row struct {
+	Learner    string  `json:"learner"`
+	Rows       int     `json:"rows"` // rows it was fitted on for the test figures
+	Valid      Scores  `json:"valid"`
+	Test       Scores  `json:"test"`
+	FitSeconds float64 `json:"fit_seconds"`
+	Baseline   bool    `json:"baseline,omitempty"` // shown to compare with; cannot win
+	Error      string  `json:"error,omitempty"`    // why it has no figures
+}
+
+// Seeds is the spread of the winner's test AUC over repeated fits.
+type Seeds struct {
+	N       int    `json:"n"`
+	AUCMean Number `json:"auc_mean"`
+	AUCSD   Number `json:"auc_sd"`
+}
+
+// Calibration is one kind of calibrator on the test slice.
+type Calibration struct {
+	Kind string `json:"kind"`
+	Scores
+}
+
+// Bin is one bar of the reliability picture.
+type Bin struct {
+	Rows      int    `json:"rows"`
+	Predicted Number `json:"predicted"` // mean probability
+	Observed  Number `json:"observed"`  // share of positives
+	Lo        Number `json:"lo"`        // 95 % interval of Observed
+	Hi        Number `json:"hi"`
+}
+
+// BrierSplit is Murphy's: Brier = Reliability - Resolution + Uncertainty, up to
+// the spread within bins.
+type BrierSplit struct {
+	Reliability Number `json:"reliability"`
+	Resolution  Number `json:"resolution"`
+	Uncertainty Number `json:"uncertainty"`
+}
+
+// Lift is how many times more positives than average the best-scored share of
+// the test rows holds.
+type Lift struct {
+	Share Number `json:"share"`
+	Lift  Number `json:"lift"`
+}
+
+// Ranking measures the order within groups that hold both outcomes.
+type Ranking struct {
+	Groups int    `json:"groups"`
+	NDCG   Number `json:"ndcg"`
+	Hit1   Number `json:"hit1"`
+	Hit3   Number `json:"hit3"`
+}
+
+// Importance is one column's share of what the model gained from its inputs.
+type Importance struct {
+	Column string `json:"column"`
+	Share  Number `json:"share"`
+}
+
+// Segment is the winner on one part of the test slice.
+type Segment struct {
+	Name      string `json:"name"`
+	Value     string `json:"value"`
+	Rows      int    `json:"rows"`
+	Positives int    `json:"positives"`
+	Predicted Number `json:"predicted"` // mean probability
+	AUC       Number `json:"auc"`
+	AUCLo     Number `json:"auc_lo"`
+	AUCHi     Number `json:"auc_hi"`
+}
+
+// Comparison is the model in force on the same test rows.
+type Comparison struct {
+	Scores
+	Difference   Number `json:"auc_difference"` // new less old
+	DifferenceLo Number `json:"auc_difference_lo"`
+	DifferenceHi Number `json:"auc_difference_hi"`
+}
