@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"bellwether/datasets"
+	"bellwether/datasets/record"
+	"bellwether/datasets/synth"
+
+	"github.com/spf13/cobra"
+)
+
+func synthCommand(s *streams) *cobra.Command {
+	var cfg synth.Config
+	var out, format string
+	c := &cobra.Command{
+		Use:   "synth --out DIR",
+		Short: "Make a synthetic world of partners, leads and events whose truth is known",
+		Long: "Make a synthetic world and write it as a data directory. The same seed gives the same bytes.\n" +
+			"What no record says (skill by industry, product, region and size, moods, who left when) is\n" +
+			"written beside it as truth.jsonl, which nothing that learns reads.",
+		Example: "  bellwether synth --out world\n  bellwether synth --out big --partners 10000 --leads 1000000 --events 20000000",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			f, err := datasets.ParseFormat(format)
+			if err != nil {
+				return usageError{fmt.Errorf("--format: %w", err)}
+			}
+			if out == "" || min(cfg.Partners, cfg.Leads, cfg.Days) < 1 || cfg.Events < 0 {
+				return usageError{fmt.Errorf("--out is needed; --partners, --leads and --days are at least 1, --events not negative")}
+			}
+			return writeWorld(c.Context(), s, synth.New(cfg), out, f, int64(cfg.Leads))
+		},
+	}
+	c.Flags().StringVar(&out, "out", "", "directory to write; must not exist or be empty")
+	c.Flags().StringVar(&format, "format", "parquet", "parquet, jsonl or arrow")
+	c.Flags().IntVar(&cfg.Partners, "partners", 200, "number of partners")
+	c.Flags().IntVar(&cfg.Leads, "leads", 20_000, "number of leads")
+	c.Flags().IntVar(&cfg.Days, "days", 720, "number of days, the last being 2026-06-29")
+	c.Flags().IntVar(&cfg.Events, "events", 0, "number of events to aim at by scaling portal activity; 0: as many as come naturally")
+	c.Flags().Uint64Var(&cfg.Seed, "seed", 0, "seed of everything random")
+	return c
+}
+
+// meter counts what passes to a writer and shows how far the leads are.
+type meter struct {
+	*datasets.Writer
+	leads, events, total int64
+	show                 func(done, total int64)
+}
+
+func (m *meter) Lead(l *record.Lead) error {
+	m.leads++
+	if m.leads%256 == 0 || m.leads == m.total {
+		m.show(m.leads, m.total)
+	}
+	return m.Writer.Lead(l)
+}
+
+func (m *meter) Event(e *record.Event) error {
+	m.events++
+	return m.Writer.Event(e)
+}
+
+func writeWorld(ctx context.Context, s *streams, w *synth.World, out string, f datasets.Format, leads int64) error {
+	writer, err := datasets.Create(out, f)
+	if err != nil {
+		return err
+	}
+	m := &meter{Writer: writer, total: leads, show: newProgress(s, "leads")}
+	if err := w.Generate(ctx, m); err != nil {
+		writer.Abort()
+		return fmt.Errorf("synth: %w", err)
+	}
+	if err := writer.Close(); err != nil {
+		return fmt.Errorf("synth: %w", err)
+	}
+	if err := writeTruth(filepath.Join(out, "truth.jsonl"), w); err != nil {
+		return fmt.Errorf("synth: %w", err)
+	}
+	fmt.Fprintf(s.Err, "%s: %d partners, %d leads, %d events, %s to %s\n", out, len(w.Partners()), m.leads, m.events,
+		w.Start().Format("2006-01-02"), w.End().Format("2006-01-02"))
+	return nil
+}
+
+func writeTruth(path string, w *synth.World) error {
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	b := bufio.NewWriter(file)
+	enc := json.NewEncoder(b)
+	for _, t := range w.Truths() {
+		if err = enc.Encode(t); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = b.Flush()
+	}
+	if closed := file.Close(); err == nil {
+		err = closed
+	}
+	return err
+}
