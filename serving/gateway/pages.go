@@ -41,7 +41,7 @@ func (g *guard) pages(next http.Handler) http.Handler {
 		}
 		ctx, err := g.admit(r.Context(), "", token)
 		if err == nil {
-			err = g.may(ctx, ScopeRead)
+			err = g.may(ctx, scopeOf(r))
 		}
 		if err != nil {
 			http.Redirect(w, r, "/login", http.StatusSeeOther)
@@ -50,6 +50,14 @@ func (g *guard) pages(next http.Handler) http.Handler {
 		r.Body = http.MaxBytesReader(w, r.Body, g.limits.Body)
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
+}
+
+// scopeOf says what a page needs: looking is reading, a form routes.
+func scopeOf(r *http.Request) string {
+	if r.Method == http.MethodPost {
+		return ScopeRoute
+	}
+	return ScopeRead
 }
 
 func (g *guard) login(w http.ResponseWriter, r *http.Request) {

@@ -1,0 +1,41 @@
+// Package web is the list of pages a person can open. Each page is a folder
+// here, with its handler and its template.
+package web
+
+import (
+	"net/http"
+
+	"bellwether/serving"
+	"bellwether/serving/web/atrisk"
+	"bellwether/serving/web/decision"
+	"bellwether/serving/web/models"
+	"bellwether/serving/web/page"
+	"bellwether/serving/web/partner"
+	"bellwether/serving/web/start"
+)
+
+// pages lists every page and form.
+var pages = []struct {
+	pattern string
+	handler func(*serving.Engine) http.HandlerFunc
+}{
+	{"GET /", start.Handler},
+	{"POST /try", start.Try},
+	{"GET /decisions/{id}", decision.Handler},
+	{"POST /decisions/{id}/accept", decision.Accept},
+	{"POST /decisions/{id}/decline", decision.Decline},
+	{"GET /at-risk", atrisk.Handler},
+	{"GET /partners", partner.List},
+	{"GET /partners/{id}", partner.Handler},
+	{"GET /models", models.Handler},
+}
+
+// Handler serves the pages over one engine.
+func Handler(engine *serving.Engine) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /static/", page.Static())
+	for _, p := range pages {
+		mux.Handle(p.pattern, p.handler(engine))
+	}
+	return mux
+}
