@@ -72,4 +72,3 @@ func Handler(engine *serving.Engine) http.HandlerFunc {
 		page.Show(w, tmpl, "Partner", v)
 	}
 }
-
