@@ -25,7 +25,7 @@ func synthCommand(s *streams) *cobra.Command {
 			"What no record says (skill by industry, product, region and size, moods, who left when) is\n" +
 			"written beside it as truth.jsonl, which nothing that learns reads.",
 		Example: "  bellwether synth --out world\n  bellwether synth --out big --partners 10000 --leads 1000000 --events 20000000",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			f, err := datasets.ParseFormat(format)
 			if err != nil {

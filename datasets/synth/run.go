@@ -320,7 +320,7 @@ func (g *run) renew(i int32) {
 	}
 	if p.left != 0 || g.status(i) == "terminated" || g.r.Float64() < lapses {
 		h.lapsing = true
-		g.push(action{at: p.rec.Contract.To.Unix(), partner: i, deed: lapse})
+		g.push(action{at: max(p.rec.Contract.To.Unix(), g.now), partner: i, deed: lapse})
 		return
 	}
 	p.rec.Contract.To = p.rec.Contract.To.AddDate(1, 0, 0)

@@ -281,7 +281,7 @@ func calibrated(t *testing.T, what string, p, y []float64) {
 
 func TestPropensities(t *testing.T) {
 	_, rec := usual()
-	full, first, expected, variance, empty := 0, 0.0, 0.0, 0.0, 0
+	full, last, expected, variance, empty := 0, 0.0, 0.0, 0.0, 0
 	for _, d := range rec.decisions {
 		if d.Chosen == "" {
 			empty++
@@ -304,15 +304,15 @@ func TestPropensities(t *testing.T) {
 		if math.Abs(sum-1) > 1e-9 {
 			t.Fatalf("decision %s: probabilities sum to %v", d.ID, sum)
 		}
-		c := d.Candidates[0]
+		c := d.Candidates[len(d.Candidates)-1]
 		expected += c.Prob
 		variance += c.Prob * (1 - c.Prob)
 		if c.Partner == d.Chosen {
-			first++
+			last++
 		}
 	}
-	if full < 10_000 || math.Abs(first-expected) > 4*math.Sqrt(variance) {
-		t.Errorf("of %d choices the first candidate got %.0f, its propensities sum to %.1f ± %.1f", full, first, expected, math.Sqrt(variance))
+	if full < 10_000 || math.Abs(last-expected) > 4*math.Sqrt(variance) {
+		t.Errorf("of %d choices the last candidate got %.0f, its propensities sum to %.1f ± %.1f", full, last, expected, math.Sqrt(variance))
 	}
 	if share := float64(empty) / float64(len(rec.decisions)); share > 0.05 {
 		t.Errorf("%.3f of decisions found nobody", share)
