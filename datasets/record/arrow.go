@@ -169,8 +169,8 @@ func (d *dictionary) add(cells *array.Int32Builder, s string) {
 func (b *Builder[T]) Len() int { return b.n }
 
 // Indices makes a batch of what was appended and starts the next one.
-// Dictionary columns are given by their int32 indices alone: Join makes them
-// whole.
+// Dictionary columns are given by their int32 indices alone: a Joiner makes
+// them whole.
 func (b *Builder[T]) Indices() arrow.Record {
 	fields := slices.Clone(b.codec.schema.Fields())
 	cols := make([]arrow.Array, len(fields))
@@ -185,34 +185,44 @@ func (b *Builder[T]) Indices() arrow.Record {
 	return array.NewRecord(arrow.NewSchema(fields, nil), cols, n)
 }
 
-// Join turns what Indices made into a batch under the codec's schema. All
-// batches that are joined after the last Append share one dictionary per
-// column, as an Arrow file needs.
-func (b *Builder[T]) Join(batches ...arrow.Record) []arrow.Record {
-	dicts := make([]arrow.Array, len(b.words))
+// Joiner makes whole what Indices gave. All batches of one Joiner share one
+// dictionary per column, as an Arrow file needs; it knows the texts appended
+// before it was made.
+type Joiner struct {
+	schema *arrow.Schema
+	dicts  []arrow.Array // per column; nil where the column is plain
+}
+
+// Joiner returns a Joiner for all that was appended so far.
+func (b *Builder[T]) Joiner() *Joiner {
+	j := &Joiner{schema: b.codec.schema, dicts: make([]arrow.Array, len(b.words))}
 	for i, w := range b.words {
 		if w != nil {
 			texts := array.NewStringBuilder(memory.DefaultAllocator)
 			texts.AppendValues(w.texts, nil)
-			dicts[i] = texts.NewArray()
+			j.dicts[i] = texts.NewArray()
 		}
 	}
-	out := make([]arrow.Record, len(batches))
-	for k, batch := range batches {
-		cols := slices.Clone(batch.Columns())
-		for i, dict := range dicts {
-			if dict != nil {
-				cols[i] = array.NewDictionaryArray(b.codec.columns[i].arrow, cols[i], dict)
-			}
+	return j
+}
+
+// Schema is the schema of the batches Join returns.
+func (j *Joiner) Schema() *arrow.Schema { return j.schema }
+
+// Join returns the batch with its dictionaries.
+func (j *Joiner) Join(batch arrow.Record) arrow.Record {
+	cols := slices.Clone(batch.Columns())
+	for i, dict := range j.dicts {
+		if dict != nil {
+			cols[i] = array.NewDictionaryArray(j.schema.Field(i).Type, cols[i], dict)
 		}
-		out[k] = array.NewRecord(b.codec.schema, cols, batch.NumRows())
 	}
-	return out
+	return array.NewRecord(j.schema, cols, batch.NumRows())
 }
 
 // NewRecord makes a batch of what was appended, with the dictionaries as they
 // are now.
-func (b *Builder[T]) NewRecord() arrow.Record { return b.Join(b.Indices())[0] }
+func (b *Builder[T]) NewRecord() arrow.Record { return b.Joiner().Join(b.Indices()) }
 
 // Forget empties the dictionaries: for formats that keep one per batch.
 func (b *Builder[T]) Forget() {
@@ -287,17 +297,14 @@ func (d *Decoder[T]) Decode(batch arrow.Record, rows []T, fail func(row int, err
 	}
 }
 
-// Project returns the positions in a schema of the named columns of the noun;
-// -1 where the schema has none.
-func Project(schema *arrow.Schema, names ...string) []int {
-	out := make([]int, len(names))
-	for i, n := range names {
-		out[i] = -1
-		if at := schema.FieldIndices(n); len(at) > 0 {
-			out[i] = at[0]
+// Tidy puts the times of a record that came as JSON into UTC and whole
+// microseconds, as every other format holds them.
+func (c *Codec[T]) Tidy(r *T) {
+	for i := range c.columns {
+		if c.columns[i].tidy != nil {
+			c.columns[i].tidy(r)
 		}
 	}
-	return out
 }
 
 // interner keeps one copy of each text seen lately, in bounded memory.

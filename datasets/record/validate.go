@@ -95,10 +95,13 @@ func (c *checks) words(field string, list []string) {
 		return
 	}
 	for i, s := range list {
-		if s == "" {
-			c.failf(fmt.Sprintf("%s[%d]", field, i), "is empty")
+		if s == "" || len(s) > MaxName || !utf8.ValidString(s) { // the path is built only for a fault
+			at := fmt.Sprintf("%s[%d]", field, i)
+			if s == "" {
+				c.failf(at, "is empty")
+			}
+			c.text(at, s, MaxName)
 		}
-		c.text(fmt.Sprintf("%s[%d]", field, i), s, MaxName)
 	}
 }
 
@@ -309,4 +312,46 @@ func (e *Event) Validate() error {
 		}
 	}
 	return c.result()
+}
+
+// Validate checks the decision by itself: a nil error, or an *Error of kind
+// Invalid that names the first field at fault.
+func (d *Decision) Validate() error {
+	var c checks
+	c.id("id", string(d.ID), true)
+	c.id("lead_ref", d.LeadRef, false)
+	c.id("lead", string(d.Lead), false)
+	c.when("at", d.At, true)
+	c.text("model", d.Model, MaxName)
+	c.text("accept_model", d.AcceptModel, MaxName)
+	c.text("policy", d.Policy, MaxName)
+	c.id("chosen", string(d.Chosen), false)
+	c.probability("propensity", d.Propensity)
+	c.id("plain_choice", string(d.PlainChoice), false)
+	c.id("previous", string(d.Previous), false)
+	c.id("offer", string(d.Offer), false)
+	c.when("expires_at", d.ExpiresAt, false)
+	for i := range d.Candidates {
+		k := &d.Candidates[i]
+		if k.Partner == "" {
+			c.failf(fmt.Sprintf("candidates[%d].partner", i), "is missing")
+		}
+		for _, x := range []float64{k.Win, k.WinLo, k.WinHi, k.Accept, k.Prob} {
+			if !(x >= 0 && x <= 1) {
+				c.failf(fmt.Sprintf("candidates[%d]", i), "%v is not a probability", x)
+			}
+		}
+		for _, x := range []float64{k.Value, k.Price} {
+			if math.IsNaN(x) || math.IsInf(x, 0) {
+				c.failf(fmt.Sprintf("candidates[%d]", i), "%v: a finite number is wanted", x)
+			}
+		}
+	}
+	return c.result()
+}
+
+func (c *checks) probability(field string, p float64) {
+	if !(p >= 0 && p <= 1) {
+		c.failf(field, "%v is not between 0 and 1", p)
+	}
 }

@@ -36,6 +36,31 @@ type Money struct {
 // IsZero reports whether nothing was said.
 func (m Money) IsZero() bool { return m == Money{} }
 
+// UnmarshalJSON reads the amount as text, as MarshalJSON writes it, or as a
+// whole number.
+func (m *Money) UnmarshalJSON(b []byte) error {
+	var raw struct {
+		Amount   json.RawMessage `json:"amount"`
+		Currency string          `json:"currency"`
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&raw); err != nil {
+		return err
+	}
+	*m = Money{Currency: raw.Currency}
+	text := strings.Trim(string(raw.Amount), `"`)
+	if text == "" || text == "null" {
+		return nil
+	}
+	amount, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return fmt.Errorf("amount %s is not a whole number of minor units", text)
+	}
+	m.Amount = amount
+	return nil
+}
+
 // Place is where somebody is. Lat and Lon are degrees; Located says whether
 // they are known.
 type Place struct {

@@ -1,0 +1,598 @@
+package record
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+)
+
+// Cell is a value for Set: a time, a list or, most often, text.
+type Cell struct {
+	Text string
+	List []string  // for fields that hold lists; Text counts as a list of one
+	Time time.Time // for fields that hold times
+}
+
+func (v Cell) list() []string {
+	if v.List == nil && v.Text != "" {
+		return []string{v.Text}
+	}
+	return v.List
+}
+
+// column is one field: how it looks in Arrow and how a cell moves in and out.
+type column[T any] struct {
+	Field
+	arrow    arrow.DataType
+	metadata arrow.Metadata
+	keyed    bool // a map: Set needs a key below the name
+	word     func(r *T) string
+	write    func(b array.Builder, r *T)
+	read     func(c cellReader, rows []T)
+	set      func(r *T, key string, v Cell) error
+	tidy     func(r *T) // brings what JSON may hold into the form every file gives back
+}
+
+// cellReader is one column of a batch being decoded.
+type cellReader struct {
+	arr   arrow.Array
+	texts *interner
+	field string
+	fail  func(row int, err *Error)
+}
+
+var (
+	wordType = &arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int32, ValueType: arrow.BinaryTypes.String}
+	timeType = &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "UTC"}
+	jsonMeta = arrow.NewMetadata([]string{"ARROW:extension:name", "ARROW:extension:metadata"}, []string{"arrow.json", ""})
+)
+
+// reads reports whether a column of type dt can be read as this one: text in
+// any layout, numbers of any width that fits, times of any unit.
+func (c *column[T]) reads(dt arrow.DataType) bool { return readable(c.arrow, dt) }
+
+func readable(want, have arrow.DataType) bool {
+	switch w := want.(type) {
+	case *arrow.DictionaryType, *arrow.StringType:
+		if d, ok := have.(*arrow.DictionaryType); ok {
+			have = d.ValueType
+		}
+		return have.ID() == arrow.STRING || have.ID() == arrow.LARGE_STRING
+	case *arrow.TimestampType:
+		return have.ID() == arrow.TIMESTAMP
+	case *arrow.Int64Type:
+		return arrow.IsInteger(have.ID()) && have.ID() != arrow.UINT64
+	case *arrow.Uint64Type:
+		return arrow.IsInteger(have.ID())
+	case *arrow.Float64Type:
+		return have.ID() == arrow.FLOAT64 || have.ID() == arrow.FLOAT32 || arrow.IsInteger(have.ID())
+	case *arrow.ListType:
+		h, ok := have.(*arrow.ListType)
+		return ok && readable(w.Elem(), h.Elem())
+	case *arrow.MapType:
+		h, ok := have.(*arrow.MapType)
+		return ok && readable(w.KeyType(), h.KeyType()) && readable(w.ItemType(), h.ItemType())
+	case *arrow.StructType:
+		h, ok := have.(*arrow.StructType)
+		if !ok {
+			return false
+		}
+		for _, f := range h.Fields() {
+			mine, ok := w.FieldByName(f.Name)
+			if !ok || !readable(mine.Type, f.Type) {
+				return false
+			}
+		}
+		return true
+	}
+	return want.ID() == have.ID()
+}
+
+// wants says in words what type the column must have.
+func (c *column[T]) wants() string {
+	switch c.arrow.ID() {
+	case arrow.DICTIONARY, arrow.STRING:
+		return "text (string, large_string or a dictionary of them)"
+	case arrow.TIMESTAMP:
+		return "a timestamp"
+	case arrow.INT64, arrow.UINT64:
+		return "a whole number"
+	case arrow.FLOAT64:
+		return "a number"
+	}
+	return c.arrow.String()
+}
+
+// textAt returns a function that gives cell i, "" for a null one.
+func (c cellReader) textAt(share bool) func(i int) string {
+	keep := func(s string) string { return s }
+	if share {
+		keep = c.texts.text
+	}
+	switch a := c.arr.(type) {
+	case *array.String:
+		return func(i int) string {
+			if a.IsNull(i) {
+				return ""
+			}
+			return keep(a.Value(i))
+		}
+	case *array.LargeString:
+		return func(i int) string {
+			if a.IsNull(i) {
+				return ""
+			}
+			return keep(a.Value(i))
+		}
+	case *array.Dictionary:
+		values := cellReader{arr: a.Dictionary(), texts: c.texts}.textAt(true)
+		words := make([]string, a.Dictionary().Len())
+		for i := range words {
+			words[i] = values(i)
+		}
+		return func(i int) string {
+			if a.IsNull(i) {
+				return ""
+			}
+			n := a.GetValueIndex(i)
+			if n < 0 || n >= len(words) {
+				return ""
+			}
+			return words[n]
+		}
+	}
+	return func(int) string { return "" }
+}
+
+// idText is a text of which most rows have their own; word one that repeats.
+func idText[T any, S ~string](f Field, at func(*T) *S) column[T] {
+	c := text(f, at)
+	c.arrow = arrow.BinaryTypes.String
+	c.word = nil
+	return c
+}
+
+func word[T any, S ~string](f Field, at func(*T) *S) column[T] { return text(f, at) }
+
+func text[T any, S ~string](f Field, at func(*T) *S) column[T] {
+	if f.Type == "" {
+		f.Type = "text"
+	}
+	share := f.Type != "id" || f.Name != "id"
+	return column[T]{Field: f, arrow: wordType,
+		word: func(r *T) string { return string(*at(r)) },
+		write: func(b array.Builder, r *T) {
+			if s := string(*at(r)); s != "" {
+				b.(*array.StringBuilder).Append(s)
+			} else {
+				b.AppendNull()
+			}
+		},
+		read: func(c cellReader, rows []T) {
+			cell := c.textAt(share)
+			for i := range rows {
+				*at(&rows[i]) = S(cell(i))
+			}
+		},
+		set: func(r *T, _ string, v Cell) error { *at(r) = S(v.Text); return nil },
+	}
+}
+
+// longText is free text: not shared among records, not a dictionary.
+func longText[T any](f Field, at func(*T) *string) column[T] {
+	return idText(f, at)
+}
+
+func when[T any](f Field, at func(*T) *time.Time) column[T] {
+	f.Type = "time"
+	return column[T]{Field: f, arrow: timeType,
+		write: func(b array.Builder, r *T) {
+			if t := *at(r); !t.IsZero() {
+				b.(*array.TimestampBuilder).Append(arrow.Timestamp(t.UnixMicro()))
+			} else {
+				b.AppendNull()
+			}
+		},
+		read: func(c cellReader, rows []T) {
+			a := c.arr.(*array.Timestamp)
+			micros := microsOf(a.DataType().(*arrow.TimestampType).Unit)
+			some := a.NullN() > 0
+			for i, v := range a.TimestampValues() {
+				if some && a.IsNull(i) {
+					continue
+				}
+				*at(&rows[i]) = time.UnixMicro(micros(int64(v))).UTC()
+			}
+		},
+		set: func(r *T, _ string, v Cell) error {
+			if v.Time.IsZero() {
+				return fmt.Errorf("%s is not a time: name its format in the mapping", shown(v.Text))
+			}
+			*at(r) = v.Time.UTC().Truncate(time.Microsecond)
+			return nil
+		},
+		tidy: func(r *T) {
+			if t := *at(r); !t.IsZero() {
+				*at(r) = t.UTC().Truncate(time.Microsecond)
+			}
+		},
+	}
+}
+
+func microsOf(u arrow.TimeUnit) func(int64) int64 {
+	switch u {
+	case arrow.Second:
+		return func(v int64) int64 { return saturated(v, 1_000_000) }
+	case arrow.Millisecond:
+		return func(v int64) int64 { return saturated(v, 1_000) }
+	case arrow.Nanosecond:
+		return func(v int64) int64 { return v / 1_000 }
+	}
+	return func(v int64) int64 { return v }
+}
+
+// saturated multiplies without wrapping round, so that an absurd time stays
+// absurd and fails validation.
+func saturated(v, by int64) int64 {
+	if v > math.MaxInt64/by || v < math.MinInt64/by {
+		return math.MaxInt64
+	}
+	return v * by
+}
+
+func whole[T any](f Field, get func(*T) (int64, bool), put func(*T, int64)) column[T] {
+	f.Type = "whole number"
+	return column[T]{Field: f, arrow: arrow.PrimitiveTypes.Int64,
+		write: func(b array.Builder, r *T) {
+			if v, ok := get(r); ok {
+				b.(*array.Int64Builder).Append(v)
+			} else {
+				b.AppendNull()
+			}
+		},
+		read: func(c cellReader, rows []T) {
+			value := c.intAt()
+			for i := range rows {
+				if c.arr.IsValid(i) {
+					put(&rows[i], value(i))
+				}
+			}
+		},
+		set: func(r *T, _ string, v Cell) error {
+			n, err := strconv.ParseInt(v.Text, 10, 64)
+			if err != nil {
+				return fmt.Errorf("%s is not a whole number", shown(v.Text))
+			}
+			put(r, n)
+			return nil
+		},
+	}
+}
+
+func (c cellReader) intAt() func(i int) int64 {
+	switch a := c.arr.(type) {
+	case *array.Int64:
+		return a.Value
+	case *array.Int32:
+		return func(i int) int64 { return int64(a.Value(i)) }
+	case *array.Int16:
+		return func(i int) int64 { return int64(a.Value(i)) }
+	case *array.Int8:
+		return func(i int) int64 { return int64(a.Value(i)) }
+	case *array.Uint64:
+		return func(i int) int64 { return int64(a.Value(i)) }
+	case *array.Uint32:
+		return func(i int) int64 { return int64(a.Value(i)) }
+	case *array.Uint16:
+		return func(i int) int64 { return int64(a.Value(i)) }
+	case *array.Uint8:
+		return func(i int) int64 { return int64(a.Value(i)) }
+	}
+	return func(int) int64 { return 0 }
+}
+
+func unsigned[T any](f Field, at func(*T) *uint64) column[T] {
+	c := whole(f, func(r *T) (int64, bool) { return 0, false }, func(r *T, v int64) { *at(r) = uint64(v) })
+	c.arrow = arrow.PrimitiveTypes.Uint64
+	c.write = func(b array.Builder, r *T) { b.(*array.Uint64Builder).Append(*at(r)) }
+	c.set = nil
+	return c
+}
+
+func number[T any](f Field, get func(*T) (float64, bool), put func(*T, float64)) column[T] {
+	f.Type = "number"
+	return column[T]{Field: f, arrow: arrow.PrimitiveTypes.Float64,
+		write: func(b array.Builder, r *T) {
+			if v, ok := get(r); ok {
+				b.(*array.Float64Builder).Append(v)
+			} else {
+				b.AppendNull()
+			}
+		},
+		read: func(c cellReader, rows []T) {
+			value := c.floatAt()
+			for i := range rows {
+				if c.arr.IsValid(i) {
+					put(&rows[i], value(i))
+				}
+			}
+		},
+		set: func(r *T, _ string, v Cell) error {
+			x, err := strconv.ParseFloat(v.Text, 64)
+			if err != nil {
+				return fmt.Errorf("%s is not a number", shown(v.Text))
+			}
+			put(r, x)
+			return nil
+		},
+	}
+}
+
+func (c cellReader) floatAt() func(i int) float64 {
+	switch a := c.arr.(type) {
+	case *array.Float64:
+		return a.Value
+	case *array.Float32:
+		return func(i int) float64 { return float64(a.Value(i)) }
+	}
+	ints := c.intAt()
+	return func(i int) float64 { return float64(ints(i)) }
+}
+
+func plainNumber[T any](f Field, at func(*T) *float64) column[T] {
+	return number(f, func(r *T) (float64, bool) { return *at(r), true }, func(r *T, x float64) { *at(r) = x })
+}
+
+func flag[T any](f Field, at func(*T) *bool) column[T] {
+	f.Type = "true or false"
+	return column[T]{Field: f, arrow: arrow.FixedWidthTypes.Boolean,
+		write: func(b array.Builder, r *T) { b.(*array.BooleanBuilder).Append(*at(r)) },
+		read: func(c cellReader, rows []T) {
+			a := c.arr.(*array.Boolean)
+			for i := range rows {
+				*at(&rows[i]) = a.IsValid(i) && a.Value(i)
+			}
+		},
+		set: func(r *T, _ string, v Cell) error {
+			switch strings.ToLower(v.Text) {
+			case "true", "yes", "y", "1":
+				*at(r) = true
+			case "false", "no", "n", "0", "":
+				*at(r) = false
+			default:
+				return fmt.Errorf("%s is neither true nor false", shown(v.Text))
+			}
+			return nil
+		},
+	}
+}
+
+func words[T any](f Field, at func(*T) *[]string) column[T] {
+	f.Type = "list of texts"
+	return column[T]{Field: f, arrow: arrow.ListOf(arrow.BinaryTypes.String),
+		write: func(b array.Builder, r *T) {
+			lists := b.(*array.ListBuilder)
+			if len(*at(r)) == 0 {
+				lists.AppendNull()
+				return
+			}
+			lists.Append(true)
+			lists.ValueBuilder().(*array.StringBuilder).AppendValues(*at(r), nil)
+		},
+		read: func(c cellReader, rows []T) {
+			lists := c.arr.(*array.List)
+			cell := cellReader{arr: lists.ListValues(), texts: c.texts}.textAt(true)
+			for i := range rows {
+				if lists.IsNull(i) {
+					continue
+				}
+				from, to := lists.ValueOffsets(i)
+				items := make([]string, 0, to-from)
+				for k := from; k < to; k++ {
+					items = append(items, cell(int(k)))
+				}
+				if len(items) > 0 {
+					*at(&rows[i]) = items
+				}
+			}
+		},
+		set: func(r *T, _ string, v Cell) error { *at(r) = v.list(); return nil },
+	}
+}
+
+// numbers is a map from name to number.
+func numbers[T any](f Field, at func(*T) *map[string]float64) column[T] {
+	f.Type = "numbers by name"
+	return column[T]{Field: f, arrow: arrow.MapOf(arrow.BinaryTypes.String, arrow.PrimitiveTypes.Float64), keyed: true,
+		write: func(b array.Builder, r *T) {
+			m := b.(*array.MapBuilder)
+			if len(*at(r)) == 0 {
+				m.AppendNull()
+				return
+			}
+			m.Append(true)
+			for _, name := range sortedKeys(*at(r)) {
+				m.KeyBuilder().(*array.StringBuilder).Append(name)
+				m.ItemBuilder().(*array.Float64Builder).Append((*at(r))[name])
+			}
+		},
+		read: func(c cellReader, rows []T) {
+			m := c.arr.(*array.Map)
+			name := cellReader{arr: m.Keys(), texts: c.texts}.textAt(true)
+			value := cellReader{arr: m.Items()}.floatAt()
+			for i := range rows {
+				if from, to := m.ValueOffsets(i); m.IsValid(i) && from < to {
+					all := make(map[string]float64, to-from)
+					for k := int(from); k < int(to); k++ {
+						all[name(k)] = value(k)
+					}
+					*at(&rows[i]) = all
+				}
+			}
+		},
+		set: func(r *T, key string, v Cell) error {
+			x, err := strconv.ParseFloat(v.Text, 64)
+			if err != nil {
+				return fmt.Errorf("%s is not a number", shown(v.Text))
+			}
+			if *at(r) == nil {
+				*at(r) = map[string]float64{}
+			}
+			(*at(r))[key] = x
+			return nil
+		},
+	}
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// document is a column of JSON text.
+func document[T any](f Field, empty func(*T) bool, at func(*T) any) column[T] {
+	return column[T]{Field: f, arrow: arrow.BinaryTypes.String, metadata: jsonMeta,
+		write: func(b array.Builder, r *T) {
+			if empty(r) {
+				b.AppendNull()
+				return
+			}
+			doc, err := json.Marshal(at(r))
+			if err != nil { // a number that is not finite: Validate refuses it
+				b.AppendNull()
+				return
+			}
+			b.(*array.StringBuilder).Append(string(doc))
+		},
+		read: func(c cellReader, rows []T) {
+			cell := c.textAt(false)
+			for i := range rows {
+				doc := cell(i)
+				if doc == "" {
+					continue
+				}
+				if err := json.Unmarshal([]byte(doc), at(&rows[i])); err != nil {
+					c.fail(i, FieldErrorf(c.field, "%s is not the JSON wanted here: %v", shown(doc), err))
+				}
+			}
+		},
+	}
+}
+
+func attributes[T any](at func(*T) *Attributes) column[T] {
+	c := document(Field{Name: "attributes", Column: "attributes", Type: "JSON object",
+		Meaning: "the CRM's own fields, name to text, number or list of texts; each becomes a feature"},
+		func(r *T) bool { return len(*at(r)) == 0 }, func(r *T) any { return at(r) })
+	c.keyed = true
+	c.set = func(r *T, key string, v Cell) error {
+		if *at(r) == nil {
+			*at(r) = Attributes{}
+		}
+		switch {
+		case v.List != nil:
+			(*at(r))[key] = List(v.List...)
+		default:
+			(*at(r))[key] = Text(v.Text)
+		}
+		return nil
+	}
+	return c
+}
+
+// money is two columns: minor units and currency.
+func money[T any](name, meaning string, at func(*T) *Money) []column[T] {
+	amount := whole(Field{Name: name + ".amount", Column: name, Meaning: meaning + ", in minor units (cents)"},
+		func(r *T) (int64, bool) { return at(r).Amount, !at(r).IsZero() }, func(r *T, v int64) { at(r).Amount = v })
+	currency := word(Field{Name: name + ".currency", Column: name + "_currency", Meaning: "ISO 4217 code of it"},
+		func(r *T) *string { return &at(r).Currency })
+	return []column[T]{amount, currency}
+}
+
+// place is three columns: a region and a point.
+func place[T any](name, meaning string, at func(*T) *Place) []column[T] {
+	degree := func(axis string, of func(*Place) *float64) column[T] {
+		return number(Field{Name: name + "." + axis, Column: name + "_" + axis, Meaning: "degrees; empty where not known"},
+			func(r *T) (float64, bool) { return *of(at(r)), at(r).Located },
+			func(r *T, x float64) { *of(at(r)), at(r).Located = x, true })
+	}
+	return []column[T]{
+		word(Field{Name: name + ".region", Column: name + "_region", Meaning: meaning}, func(r *T) *string { return &at(r).Region }),
+		degree("lat", func(p *Place) *float64 { return &p.Lat }),
+		degree("lon", func(p *Place) *float64 { return &p.Lon }),
+	}
+}
+
+// span is two columns: from and to.
+func span[T any](prefix, column_, meaning string, at func(*T) *Span) []column[T] {
+	return []column[T]{
+		when(Field{Name: prefix + "from", Column: column_ + "from", Meaning: meaning + " begins; empty: always"}, func(r *T) *time.Time { return &at(r).From }),
+		when(Field{Name: prefix + "to", Column: column_ + "to", Meaning: meaning + " ends (that moment not included); empty: never"}, func(r *T) *time.Time { return &at(r).To }),
+	}
+}
+
+// structs is a list of E, one struct column each.
+func structs[T, E any](f Field, parts []column[E], at func(*T) *[]E) column[T] {
+	fields := make([]arrow.Field, len(parts))
+	names := make([]string, len(parts))
+	for i, p := range parts {
+		fields[i] = arrow.Field{Name: p.Column, Type: p.arrow, Nullable: true}
+		names[i] = p.Column
+	}
+	f.Type = "list of {" + strings.Join(names, ", ") + "}"
+	return column[T]{Field: f, arrow: arrow.ListOf(arrow.StructOf(fields...)),
+		write: func(b array.Builder, r *T) {
+			lists := b.(*array.ListBuilder)
+			if len(*at(r)) == 0 {
+				lists.AppendNull()
+				return
+			}
+			lists.Append(true)
+			one := lists.ValueBuilder().(*array.StructBuilder)
+			for i := range *at(r) {
+				one.Append(true)
+				for k := range parts {
+					parts[k].write(one.FieldBuilder(k), &(*at(r))[i])
+				}
+			}
+		},
+		read: func(c cellReader, rows []T) {
+			lists := c.arr.(*array.List)
+			items := lists.ListValues().(*array.Struct)
+			all := make([]E, items.Len())
+			rowOf := func(k int) int {
+				return sort.Search(len(rows), func(i int) bool { _, to := lists.ValueOffsets(i); return int(to) > k })
+			}
+			for k, f := range items.DataType().(*arrow.StructType).Fields() {
+				p := slices.IndexFunc(parts, func(p column[E]) bool { return p.Column == f.Name })
+				parts[p].read(cellReader{arr: items.Field(k), texts: c.texts, field: c.field + "." + f.Name,
+					fail: func(k int, err *Error) { c.fail(rowOf(k), err) }}, all)
+			}
+			for i := range rows {
+				if from, to := lists.ValueOffsets(i); lists.IsValid(i) && from < to {
+					*at(&rows[i]) = all[from:to:to]
+				}
+			}
+		},
+		tidy: func(r *T) {
+			for i := range *at(r) {
+				for k := range parts {
+					if parts[k].tidy != nil {
+						parts[k].tidy(&(*at(r))[i])
+					}
+				}
+			}
+		},
+	}
+}
