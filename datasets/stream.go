@@ -1,0 +1,281 @@
+package datasets
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"bellwether/datasets/record"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// errGone ends a producer whose consumer has given up.
+var errGone = errors.New("stopped")
+
+// eachChunk decodes the files in order in a goroutine of its own, some chunks
+// ahead of take, which runs in the caller's. A chunk is valid until take
+// returns.
+func eachChunk[T any](ctx context.Context, files []*file, w wanted[T], take func(*chunk[T]) error) error {
+	const ahead = 3
+	full, free := make(chan *chunk[T], ahead), make(chan *chunk[T], ahead+1)
+	for range ahead + 1 {
+		free <- &chunk[T]{}
+	}
+	stop := make(chan struct{})
+	var failed error
+	var producer sync.WaitGroup
+	producer.Go(func() {
+		defer close(full)
+		give := func() *chunk[T] { return <-free }
+		for _, f := range files {
+			failed = readFile(ctx, f, w, give, func(c *chunk[T]) error {
+				select {
+				case full <- c:
+					return nil
+				case <-stop:
+					return errGone
+				}
+			})
+			if failed != nil {
+				return
+			}
+		}
+	})
+	var err error
+	for c := range full {
+		if err == nil {
+			if err = take(c); err != nil {
+				close(stop)
+			}
+		}
+		free <- c
+	}
+	producer.Wait()
+	if err != nil {
+		return err
+	}
+	return failed
+}
+
+// sighting is what the first pass over the files found: which record ids occur
+// more than once, and whether the rows stand in the order wanted.
+type sighting struct {
+	sorted   bool
+	suspects map[uint64]struct{} // hashes of keys seen at least twice
+}
+
+// suspect says whether a key may occur more than once.
+func (s *sighting) suspect(key []byte) bool {
+	if len(s.suspects) == 0 {
+		return false
+	}
+	_, yes := s.suspects[xxhash.Sum64(key)]
+	return yes
+}
+
+// hashBuckets finds the hashes that were added twice, in memory that does not
+// grow with their number: each of 256 buckets keeps a block of them and appends
+// it to one temporary file when full.
+type hashBuckets struct {
+	dir    string // for the temporary file
+	open   [256][]uint64
+	blocks [256][]int64 // where in the file each bucket's full blocks begin
+	file   *os.File
+	out    *bufio.Writer
+	size   int64
+}
+
+// hashBlock is how many hashes a block holds: 256 buckets of it are 8 MB.
+const hashBlock = 4096
+
+func (b *hashBuckets) add(h uint64) error {
+	k := h >> 56
+	b.open[k] = append(b.open[k], h)
+	if len(b.open[k]) < hashBlock {
+		return nil
+	}
+	if b.file == nil {
+		f, err := os.CreateTemp(b.dir, "bellwether-ids-*")
+		if err != nil {
+			return tempError(err)
+		}
+		b.file, b.out = f, bufio.NewWriterSize(f, 1<<18)
+	}
+	if err := binary.Write(b.out, binary.LittleEndian, b.open[k]); err != nil {
+		return tempError(err)
+	}
+	b.blocks[k] = append(b.blocks[k], b.size)
+	b.size += 8 * hashBlock
+	b.open[k] = b.open[k][:0]
+	return nil
+}
+
+func tempError(err error) error {
+	return record.Errorf(record.Exhausted, "read", "a temporary file could not be written: %w; free some space, or set TMPDIR", err)
+}
+
+// twice returns every hash added more than once.
+func (b *hashBuckets) twice() (map[uint64]struct{}, error) {
+	found := map[uint64]struct{}{}
+	if b.out != nil {
+		if err := b.out.Flush(); err != nil {
+			return nil, tempError(err)
+		}
+	}
+	raw := make([]byte, 8*hashBlock)
+	for k := range b.open {
+		seen := make(map[uint64]struct{}, len(b.blocks[k])*hashBlock+len(b.open[k]))
+		note := func(h uint64) {
+			if _, again := seen[h]; again {
+				found[h] = struct{}{}
+			}
+			seen[h] = struct{}{}
+		}
+		for _, at := range b.blocks[k] {
+			if _, err := b.file.ReadAt(raw, at); err != nil {
+				return nil, tempError(err)
+			}
+			for i := range hashBlock {
+				note(binary.LittleEndian.Uint64(raw[8*i:]))
+			}
+		}
+		for _, h := range b.open[k] {
+			note(h)
+		}
+	}
+	return found, nil
+}
+
+func (b *hashBuckets) close() {
+	if b.file != nil {
+		b.file.Close()
+		os.Remove(b.file.Name())
+	}
+}
+
+// noun is what reading one kind of record needs to know of it.
+type noun[T any] struct {
+	codec    *record.Codec[T]
+	columns  []string // that key and order look at
+	validate func(*T) error
+	key      func(dst []byte, r *T) []byte // what no two different records share
+	known    func(r *T) int64              // what the order goes by; nil: file order will do
+	brief    func(line []byte, r *T) error // decodes of a JSON line only what key and known need
+}
+
+// survey makes the first pass: ids and times only.
+func survey[T any](ctx context.Context, files []*file, n noun[T], progress func(done int64)) (*sighting, error) {
+	s := &sighting{sorted: true}
+	ids := &hashBuckets{}
+	defer ids.close()
+	last := int64(-1 << 63)
+	var key []byte
+	before, current := int64(0), (*file)(nil)
+	err := eachChunk(ctx, files, wanted[T]{codec: n.codec, only: n.columns, decode: n.brief}, func(c *chunk[T]) error {
+		for i := range c.rows {
+			r := &c.rows[i]
+			key = n.key(key[:0], r)
+			if err := ids.add(xxhash.Sum64(key)); err != nil {
+				return err
+			}
+			if n.known != nil {
+				at := n.known(r)
+				s.sorted = s.sorted && at >= last
+				last = at
+			}
+		}
+		if current != c.file {
+			if current != nil {
+				before += current.size
+			}
+			current = c.file
+		}
+		progress(before + c.done)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.suspects, err = ids.twice()
+	return s, err
+}
+
+// sifter lets through the first of each record, merges repeats and sets aside
+// what contradicts.
+type sifter[T any] struct {
+	noun       noun[T]
+	sighting   *sighting
+	quarantine *Quarantine
+	counts     Counts
+	first      map[string]earlier
+	key        []byte
+}
+
+// earlier is the first record of a key that occurs more than once.
+type earlier struct {
+	digest uint64
+	place  Fault
+}
+
+func newSifter[T any](n noun[T], s *sighting, q *Quarantine) *sifter[T] {
+	return &sifter[T]{noun: n, sighting: s, quarantine: q, first: map[string]earlier{}}
+}
+
+// reject counts a row that failed by itself.
+func (s *sifter[T]) reject(f Fault) {
+	s.counts.In++
+	s.counts.Quarantined++
+	s.quarantine.Add(f)
+}
+
+// pass reports whether the record is to go on.
+func (s *sifter[T]) pass(r *T, f *file, place int64) (bool, error) {
+	s.counts.In++
+	s.key = s.noun.key(s.key[:0], r)
+	if !s.sighting.suspect(s.key) {
+		s.counts.Kept++
+		return true, nil
+	}
+	doc, err := json.Marshal(r)
+	if err != nil {
+		return false, err
+	}
+	digest, where := xxhash.Sum64(doc), f.placed(place)
+	old, again := s.first[string(s.key)]
+	switch {
+	case !again:
+		s.first[string(s.key)] = earlier{digest, where}
+		s.counts.Kept++
+		return true, nil
+	case old.digest == digest:
+		s.counts.Kept++
+		s.counts.Repeats++
+		return false, nil
+	}
+	where.Column, where.Value = "id", faultText(string(doc))
+	where.Reason = fmt.Sprintf("another %s with this id and other content stands in %s; the earlier one is kept", s.noun.codec.Noun(), old.place.where())
+	s.counts.Quarantined++
+	s.quarantine.Add(where)
+	return false, nil
+}
+
+// placed makes a fault that says where a row stands.
+func (f *file) placed(n int64) Fault {
+	if f.format == JSONLines {
+		return Fault{File: f.name, Line: n}
+	}
+	return Fault{File: f.name, Row: n}
+}
+
+func (f Fault) where() string {
+	if f.Line > 0 {
+		return fmt.Sprintf("%s line %d", f.File, f.Line)
+	}
+	return fmt.Sprintf("%s row %d", f.File, f.Row)
+}
