@@ -1,0 +1,322 @@
+package features
+
+import (
+	"bellwether/datasets/record"
+	"bellwether/models"
+)
+
+// The things counted per day; some with an amount beside the count.
+const (
+	offers     = iota // offers made to it
+	accepts           // offers it accepted
+	declines          // offers it declined
+	expiries          // offers it let expire
+	responses         // its answers; amount: seconds until each
+	answers           // offers accepted, declined or expired; amount: accepted
+	decided           // offers whose outcome is known; amount: won
+	wins              // deals won; amount: revenue
+	losses            // deals lost
+	waiting           // offers without an answer, by the day they were made
+	working           // accepted offers without an outcome, by the day of acceptance
+	registered        // deals registered
+	orders            // orders placed; amount: revenue
+	business          // deals won and orders; amount: revenue
+	portal            // logins, downloads and training views
+	trainings         // trainings and certificates
+	support           // support cases; amount: severity
+	surveys           // surveys answered; amount: score
+	messages          // messages from it; amount: sentiment
+	payouts           // payouts; amount: money
+	touches           // touches on deals
+	activity          // everything it did
+	kinds
+)
+
+// The moments remembered as a day.
+const (
+	lastOffer = iota
+	lastAccept
+	lastWin
+	lastOrder
+	lastBusiness
+	firstBusiness
+	lastPortal
+	lastActivity
+	lastMessage
+	lastSurvey
+	lasts
+)
+
+// PartnerState is what one partner's own record and events add up to.
+type PartnerState struct {
+	ID           record.PartnerID
+	Version      uint64 // moves with the partner's own record and events, and with nothing else
+	number       int32
+	integrations int32
+	overlaps     int32
+	today        day // the day the sums are of
+	surveyScore  int64
+	record       *record.Partner
+	profile      profile
+	series       [kinds]series
+	sums         [kinds]sums
+	last         [lasts]day
+	offers       offerBook
+	segments     table[tally]    // offers of known outcome by segment of their lead
+	accounts     table[dealings] // what it has had to do with each account
+}
+
+// dealings are a partner's history with one account.
+type dealings struct {
+	offers, wins int32
+	last         day   // of an offer, a deal or a registration
+	overlap      int64 // shared business, in millionths
+	protected    int64 // until when it holds a registered deal, Unix seconds
+}
+
+// maxSegments bounds a partner's table of segments; values first seen when it is
+// full are not counted per partner. 8,192 of them take 128 kB.
+const maxSegments = 8_192
+
+// accountDays is how long a partner's history with an account is kept after the
+// last thing that happened there.
+const accountDays = 728
+
+// sweepDays is how often what is no longer needed is dropped.
+const sweepDays = 91
+
+func newPartnerState(id record.PartnerID, number int32, today day) *PartnerState {
+	p := &PartnerState{ID: id, number: number, today: today}
+	p.profile.contract = periodOf(record.Span{})
+	p.profile.joined = forever
+	p.profile.daily = missing
+	for i := range p.last {
+		p.last[i] = never
+	}
+	return p
+}
+
+// Record returns the newest version of the partner's record, nil before any.
+func (p *PartnerState) Record() *record.Partner { return p.record }
+
+// roll moves the windows on to today; rolling over several days at once is
+// rolling over each of them.
+func (p *PartnerState) roll(today day) {
+	if today <= p.today {
+		return
+	}
+	if today/sweepDays > p.today/sweepDays {
+		p.sweep(today - today%sweepDays)
+	}
+	for k := range p.series {
+		p.series[k].roll(&p.sums[k], today)
+	}
+	p.today = today
+}
+
+// sweep forgets what is out of reach as of a day.
+func (p *PartnerState) sweep(today day) {
+	p.offers.sweep(today)
+	p.accounts.filter(func(_ uint64, d *dealings) bool {
+		return d.last > today-accountDays || d.overlap != 0 || d.protected > int64(today)*secondsPerDay
+	})
+}
+
+func (p *PartnerState) count(kind int, on day, n int32, amount int64) {
+	p.series[kind].add(&p.sums[kind], p.today, on, n, amount)
+}
+
+func (p *PartnerState) mark(last int, on day) { p.last[last] = max(p.last[last], on) }
+
+// fold takes in one fact about the partner; what it changes in the segments
+// goes to c.
+func (p *PartnerState) fold(f *fact, c *change) {
+	if f.corrects != 0 {
+		p.takeBack(f.corrects, f.account, c)
+	}
+	p.Version++
+	f.day = min(f.day, p.today)
+	if qualifies[f.kind] || f.kind == isMessage && f.inbound {
+		p.count(activity, f.day, 1, 0)
+		p.mark(lastActivity, f.day)
+	}
+	switch f.kind {
+	case isOffer:
+		p.foldOffer(f)
+	case isAccepted, isDeclined, isExpired, isWithdrawn, isSuperseded:
+		p.foldAnswer(f, c)
+	case isWon, isLost:
+		p.foldOutcome(f, c)
+	case isOpened:
+		p.offers.open(f)
+	case isOrder:
+		p.book(orders, f, 1, f.amount)
+		p.mark(lastOrder, f.day)
+		p.trade(f, 1)
+	case isRegistered:
+		p.book(registered, f, 1, 0)
+		p.with(f, func(d *dealings) { d.protected = max(d.protected, f.until) })
+	case isOverlap:
+		p.with(f, func(d *dealings) {
+			if d.overlap == 0 && f.number != 0 {
+				p.overlaps++
+			}
+			d.overlap = f.number
+		})
+	case isTier:
+		p.setTier(f.text, c)
+	case isStatus:
+		p.profile.enter(standing{models.Code(f.text), period{f.at, forever}})
+	case isRenewed:
+		p.profile.contract.to = f.until
+	case isLapsed:
+		p.profile.contract.to = f.at
+	default:
+		p.foldOther(f)
+	}
+}
+
+// foldOther takes in what is only counted.
+func (p *PartnerState) foldOther(f *fact) {
+	switch f.kind {
+	case isCertified:
+		valid := period{f.at, forever}
+		if f.until != 0 {
+			valid.to = f.until
+		}
+		name := hash(f.text)
+		if e := p.profile.earned.get(name); e == nil || e.to < valid.to {
+			*p.profile.earned.put(name) = valid
+		}
+		p.profile.certify(name, valid)
+		p.count(trainings, f.day, 1, 0)
+	case isTrained:
+		p.count(trainings, f.day, 1, 0)
+	case isLogin, isDownload, isView:
+		p.count(portal, f.day, 1, 0)
+		p.mark(lastPortal, f.day)
+	case isSupport:
+		p.count(support, f.day, 1, f.number)
+	case isSurvey:
+		p.book(surveys, f, 1, f.number)
+		if f.day >= p.last[lastSurvey] {
+			p.mark(lastSurvey, f.day)
+			p.surveyScore = f.number
+		}
+	case isMessage:
+		if f.inbound {
+			p.count(messages, f.day, 1, f.mood())
+			p.mark(lastMessage, f.day)
+		}
+	case isPayout:
+		p.count(payouts, f.day, 1, f.amount)
+	case isTouch:
+		p.count(touches, f.day, 1, 0)
+	case isIntegration:
+		p.integrations++
+	}
+}
+
+// book counts something that a later event may take back.
+func (p *PartnerState) book(kind int, f *fact, n int32, amount int64) {
+	p.count(kind, f.day, n, amount)
+	*p.offers.effects.put(f.id) = effect{kind: uint8(kind), day: f.day, known: dayOf(f.known), amount: amount}
+}
+
+// trade counts business done, or takes it back.
+func (p *PartnerState) trade(f *fact, n int32) {
+	p.count(business, f.day, n, int64(n)*f.amount)
+	if n > 0 {
+		p.mark(lastBusiness, f.day)
+		if first := &p.last[firstBusiness]; *first == never || f.day < *first {
+			*first = f.day
+		}
+	}
+}
+
+// with changes what is remembered of the fact's account, if it names one.
+func (p *PartnerState) with(f *fact, change func(*dealings)) {
+	if f.account == 0 {
+		return
+	}
+	d := p.accounts.put(f.account)
+	d.last = max(d.last, f.day)
+	change(d)
+}
+
+// put takes in a version of the partner's record.
+func (p *PartnerState) put(s *Set, r *record.Partner, c *change) {
+	p.Version++
+	p.weigh(c, -1)
+	p.record = r
+	p.profile = profileOf(r, s.readPartner(r), p.profile.earned)
+	p.weigh(c, 1)
+}
+
+// setTier moves the partner's counts from one tier's moments to another's.
+func (p *PartnerState) setTier(tier string, c *change) {
+	if tier == p.profile.tier {
+		return
+	}
+	p.weigh(c, -1)
+	p.profile.tier, p.profile.tierKey = tier, hash(tier)
+	p.weigh(c, 1)
+}
+
+// weigh puts the partner's rates into its tier's moments and everyone's, or
+// takes them out.
+func (p *PartnerState) weigh(c *change, sign int64) {
+	for _, group := range [...]uint64{everyone, p.profile.tierKey} {
+		if group == 0 {
+			continue
+		}
+		m := c.moments.put(group)
+		m[winRate].add(p.sums[decided].n[life], p.sums[decided].amount[life], sign)
+		m[acceptRate].add(p.sums[answers].n[life], p.sums[answers].amount[life], sign)
+	}
+}
+
+// rate counts one more offer in the win or accept rate, or takes it back.
+func (p *PartnerState) rate(c *change, kind int, on day, n int32, yes int64) {
+	p.weigh(c, -1)
+	p.count(kind, on, n, yes)
+	p.weigh(c, 1)
+}
+
+// absorb takes over everything another partner did, once the two are one; the
+// other keeps its record and begins anew.
+func (p *PartnerState) absorb(o *PartnerState, c *change) {
+	p.weigh(c, -1)
+	o.weigh(c, -1)
+	for k := range o.series {
+		p.series[k].absorb(&p.sums[k], p.today, &o.series[k], &o.sums[k])
+	}
+	for l := range p.last {
+		p.last[l] = max(p.last[l], o.last[l])
+	}
+	if first, other := p.last[firstBusiness], o.last[firstBusiness]; first != never && other != never {
+		p.last[firstBusiness] = min(first, other)
+	}
+	if o.last[lastSurvey] == p.last[lastSurvey] && o.last[lastSurvey] != never {
+		p.surveyScore = o.surveyScore
+	}
+	p.integrations += o.integrations
+	p.offers.absorb(&o.offers)
+	o.segments.each(func(key uint64, t *tally) {
+		mine := p.segments.put(key)
+		mine.n += t.n
+		mine.pos += t.pos
+	})
+	o.accounts.each(func(key uint64, d *dealings) {
+		mine := p.accounts.put(key)
+		if mine.overlap == 0 && d.overlap != 0 {
+			p.overlaps++
+		}
+		*mine = dealings{mine.offers + d.offers, mine.wins + d.wins, max(mine.last, d.last), max(mine.overlap, d.overlap), max(mine.protected, d.protected)}
+	})
+	p.Version++
+	fresh := newPartnerState(o.ID, o.number, o.today)
+	fresh.Version, fresh.record, fresh.profile = o.Version+1, o.record, o.profile
+	*o = *fresh
+	p.weigh(c, 1)
+}

@@ -1,0 +1,151 @@
+package features
+
+import (
+	"math"
+
+	"bellwether/models"
+	"bellwether/models/target"
+)
+
+// pairColumn defines one feature of a lead and a partner together.
+type pairColumn struct {
+	Feature
+	live func(*pairView) float64
+}
+
+// pairTable lists the features of a pair, but for its segments.
+var pairTable = []pairColumn{
+	pairLive("pair_competence_share", "share", "of the products wanted, those the partner is competent in today", func(v *pairView) float64 { return v.competent }),
+	pairLive("pair_competence_level", "0 to 5", "highest level among the products wanted, -1 without competence", func(v *pairView) float64 { return v.level }),
+	pairLive("pair_language_match", "0 or 1", "the partner speaks the lead's language", func(v *pairView) float64 { return match(v.p.profile.languages, v.lead.language) }),
+	pairLive("pair_industry_match", "0 or 1", "the partner lists the lead's industry", func(v *pairView) float64 { return match(v.p.profile.industries, v.lead.industry) }),
+	pairLive("pair_territory_match", "0 or 1", "the partner may sell in the lead's region", func(v *pairView) float64 {
+		if len(v.p.profile.territories) == 0 {
+			return 1
+		}
+		return match(v.p.profile.territories, v.lead.region)
+	}),
+	pairLive("pair_marketplace_match", "0 or 1", "the partner sells on the marketplace preferred", func(v *pairView) float64 { return match(v.p.profile.markets, v.lead.market) }),
+	pairLive("pair_same_region", "0 or 1", "lead and partner are in one region", func(v *pairView) float64 {
+		if v.lead.region == 0 || v.p.profile.region == 0 {
+			return missing
+		}
+		return flag(v.lead.region == v.p.profile.region)
+	}),
+	pairLive("pair_distance", "km", "great-circle distance from partner to customer", func(v *pairView) float64 { return v.p.profile.at.distance(&v.lead.at) }),
+	pairLive("pair_account_offers", "offers", "offers of this account made to the partner, two years", func(v *pairView) float64 { return v.ofAccount(float64(v.account.offers)) }),
+	pairLive("pair_account_wins", "deals", "deals the partner won with this account, two years", func(v *pairView) float64 { return v.ofAccount(float64(v.account.wins)) }),
+	pairLive("pair_account_days", "days", "since the partner last had to do with this account", func(v *pairView) float64 { return daysSince(v.today, v.account.last, v.known) }),
+	pairLive("pair_account_overlap", "count", "business the partner shares with this account", func(v *pairView) float64 { return v.ofAccount(float64(v.account.overlap) / 1e6) }),
+	pairLive("pair_registered", "0 or 1", "the partner holds a registered deal with this account today", func(v *pairView) float64 {
+		return v.ofAccount(flag(v.account.protected > int64(v.today)*secondsPerDay))
+	}),
+	pairLive("pair_expected_rate", "share", "the partner's win rate moved by what the lead's segments say of everyone", func(v *pairView) float64 { return v.expected }),
+}
+
+func pairLive(name, unit, meaning string, value func(*pairView) float64) pairColumn {
+	return pairColumn{Feature{name, unit, meaning, Pair, models.Numeric}, value}
+}
+
+func (s *Set) pairColumns() []pairColumn {
+	out := append([]pairColumn{}, pairTable...)
+	for d, name := range s.dimensions {
+		shown := label(name)
+		if d >= dimensions {
+			name, shown = "attr_"+name, "attribute "+name
+		}
+		out = append(out,
+			pairLive("pair_"+name+"_win_rate", "share", "the partner's win rate with leads of the same "+shown+", shrunk to what partner and segment say apart", func(v *pairView) float64 { return v.rates[d] }),
+			pairLive("pair_"+name+"_decided", "offers", "the partner's offers of known outcome with leads of the same "+shown, func(v *pairView) float64 { return v.counts[d] }))
+	}
+	return out
+}
+
+func match(list words, key uint64) float64 {
+	if key == 0 {
+		return missing
+	}
+	return flag(list.has(key))
+}
+
+// pairView is a partner beside a prepared lead.
+type pairView struct {
+	lead      *leadState
+	p         *PartnerState
+	today     day
+	account   dealings
+	known     bool // the partner has had to do with the account
+	competent float64
+	level     float64
+	expected  float64
+	rates     []float64 // by dimension
+	counts    []float64
+}
+
+// pairStrength is how many offers a partner's own rate in a segment needs to be
+// heard half: fewer than groupStrength, because its prior already holds what is
+// known of the partner and of the segment apart.
+const pairStrength = 10
+
+func (v *pairView) prepare(of *LeadView, p *PartnerState) {
+	v.lead, v.p, v.today = of.lead, p, of.today()
+	v.account, v.known = dealings{}, false
+	if d := p.accounts.get(v.lead.account); v.lead.account != 0 && d != nil {
+		v.account, v.known = *d, true
+	}
+	v.competence()
+	segments := &of.state.segments
+	life := target.Counter{N: float64(p.sums[decided].n[life]), Pos: float64(p.sums[decided].amount[life])}
+	tier := segments.prior(p.profile.tierKey, winRate)
+	own := odds(target.Mean(life, tier.rate, tier.strength))
+	v.rates, v.counts = v.rates[:0], v.counts[:0]
+	together := 1.0
+	for i := range of.segments {
+		g := &of.segments[i]
+		if g.keys == 0 {
+			v.rates, v.counts = append(v.rates, missing), append(v.counts, missing)
+			continue
+		}
+		var t tally
+		for _, key := range of.lead.keys[g.first : g.first+g.keys] {
+			if mine := p.segments.get(key); mine != nil {
+				t.n += mine.n
+				t.pos += mine.pos
+			}
+		}
+		if i < dimensions {
+			together *= g.odds
+		}
+		o := own * g.odds
+		v.rates = append(v.rates, target.Mean(t.counter(), o/(1+o), pairStrength))
+		v.counts = append(v.counts, float64(t.n))
+	}
+	// The segments of one lead overlap: counted in full they would say everything twice.
+	o := own * math.Sqrt(together)
+	v.expected = o / (1 + o)
+}
+
+// ofAccount is x if the lead names its account.
+func (v *pairView) ofAccount(x float64) float64 {
+	if v.lead.account == 0 {
+		return missing
+	}
+	return x
+}
+
+// competence compares the products wanted with the partner's skills.
+func (v *pairView) competence() {
+	v.competent, v.level = missing, missing
+	if len(v.lead.products) == 0 {
+		return
+	}
+	held, level := 0, -1
+	for _, product := range v.lead.products {
+		if l := v.p.profile.level(product, int64(v.today)*secondsPerDay); l >= 0 {
+			held++
+			level = max(level, l)
+		}
+	}
+	v.competent = float64(held) / float64(len(v.lead.products))
+	v.level = float64(level)
+}

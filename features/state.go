@@ -1,0 +1,267 @@
+package features
+
+import (
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"bellwether/datasets/record"
+)
+
+// State is what the features know of the past, live. It is not safe for
+// concurrent use, but rows may be made at the same time as other rows, each
+// goroutine with its own LeadView.
+//
+// The same event again counts once if the first is at most repeatDays old. An
+// event that corrects another (Supersedes) takes back what that one counted for
+// as long as it is remembered, correctDays at least.
+type State struct {
+	set      *Set
+	now      int64
+	today    day
+	partners map[record.PartnerID]*PartnerState
+	byID     []*PartnerState
+	byNumber []*PartnerState
+	leads    table[leadEntry]
+	accounts table[account]
+	seen     generations[struct{}] // events of the last days
+	claims   generations[claim]    // events that can be corrected
+	segments segments
+	changed  change
+}
+
+// leadEntry is a lead that may still be offered.
+type leadEntry struct {
+	view     *leadState
+	attempts int32
+	touched  day
+}
+
+// account is an account's history over all partners.
+type account struct {
+	leads, wins       int32
+	lastLead, lastWin day
+	revenue           int64
+}
+
+// claim says whose an event was, and what it counted for the account.
+type claim struct {
+	partner int32
+	won     bool
+	account uint64
+	amount  int64
+}
+
+const (
+	// repeatDays is for how long at least an event's id is remembered.
+	repeatDays = 14
+	// leadSweep is how often leads that are no longer needed are dropped, in days.
+	leadSweep = 7
+)
+
+// NewState returns a state that knows nothing.
+func NewState(s *Set) *State {
+	st := &State{set: s, partners: map[record.PartnerID]*PartnerState{}}
+	st.segments.weigh()
+	return st
+}
+
+// Now returns the time the state was last advanced to, to the second.
+func (st *State) Now() time.Time { return time.Unix(st.now, 0).UTC() }
+
+// Set returns the features the state is kept for.
+func (st *State) Set() *Set { return st.set }
+
+// Partner returns a partner's state, nil if nothing is known of it. It is valid
+// until the state changes.
+func (st *State) Partner(id record.PartnerID) *PartnerState { return st.partners[id] }
+
+// Partners lists the partners in the order of their ids.
+func (st *State) Partners() iter.Seq[*PartnerState] { return slices.Values(st.byID) }
+
+// Advance moves the state on to now. At each UTC midnight on the way the
+// windows move and the segments are frozen; going to a day at once or by way of
+// other days is the same. A time that is not later changes nothing.
+func (st *State) Advance(now time.Time) {
+	if st.turn(now.Unix(), &st.changed) {
+		st.rollAll()
+	}
+}
+
+// turn moves the clock, and says whether a midnight passed.
+func (st *State) turn(now int64, moved ...*change) bool {
+	st.now = max(st.now, now)
+	today := dayOf(st.now)
+	if today <= st.today {
+		return false
+	}
+	st.segments.freeze(moved...)
+	st.seen.turn(int(today/repeatDays - st.today/repeatDays))
+	st.claims.turn(int(today/correctDays - st.today/correctDays))
+	if week := today - today%leadSweep; week > st.today {
+		oldest := week - st.set.options.leadDays()
+		st.leads.filter(func(_ uint64, l *leadEntry) bool { return l.touched > oldest })
+	}
+	st.today = today
+	return true
+}
+
+func (st *State) rollAll() {
+	for _, p := range st.byNumber {
+		p.roll(st.today)
+	}
+}
+
+// partner returns a partner's state, a new one if there was none.
+func (st *State) partner(id record.PartnerID) *PartnerState {
+	p := st.partners[id]
+	if p == nil {
+		id = record.PartnerID(strings.Clone(string(id)))
+		p = newPartnerState(id, int32(len(st.byNumber)), st.today)
+		st.partners[id] = p
+		st.byNumber = append(st.byNumber, p)
+		i, _ := slices.BinarySearchFunc(st.byID, id, func(q *PartnerState, id record.PartnerID) int {
+			return strings.Compare(string(q.ID), string(id))
+		})
+		st.byID = slices.Insert(st.byID, i, p)
+	}
+	return p
+}
+
+// PutPartner takes in a version of a partner's record, which is in force from
+// now on. The record is kept and must not change afterwards.
+func (st *State) PutPartner(r *record.Partner) {
+	st.Advance(r.KnownAt)
+	st.partner(r.ID).put(st.set, r, &st.changed)
+}
+
+// PutLead makes a lead known. Its record is read and not kept; putting it again
+// replaces what was read for the offers to come.
+func (st *State) PutLead(l *record.Lead) {
+	st.Advance(l.CreatedAt)
+	st.addLead(l)
+}
+
+func (st *State) addLead(l *record.Lead) {
+	v := new(leadState)
+	st.set.readLead(v, l)
+	on := min(dayOf(v.created), st.today)
+	e := st.leads.put(v.id)
+	if e.view != nil {
+		v.before = e.view.before
+	} else {
+		a := st.accountOf(v.account)
+		v.before = accountLeads{a.leads, a.lastLead}
+		if v.account != 0 {
+			to := st.accounts.put(v.account)
+			to.leads++
+			to.lastLead = max(to.lastLead, on)
+		}
+	}
+	e.view, e.touched = v, st.today
+}
+
+func (st *State) accountOf(key uint64) account {
+	if a := st.accounts.get(key); key != 0 && a != nil {
+		return *a
+	}
+	return account{}
+}
+
+// Observe folds in an event, which becomes known now. Events must come in the
+// order in which they became known.
+func (st *State) Observe(e *record.Event) {
+	st.Advance(e.Known())
+	t, ok := st.take(e)
+	if !ok {
+		return
+	}
+	if t.corrected != nil {
+		t.corrected.takeBack(t.fact.corrects, t.correctedAccount, &st.changed)
+	}
+	if t.merged != nil {
+		t.partner.absorb(t.merged, &st.changed)
+		return
+	}
+	t.partner.fold(&t.fact, &st.changed)
+}
+
+// taken is an event once everything has happened to it that concerns more than
+// its partner.
+type taken struct {
+	fact             fact
+	partner          *PartnerState
+	merged           *PartnerState // absorbed by partner
+	lead             moment        // of its lead, as of just before
+	corrected        *PartnerState // another partner whose event this one corrects
+	correctedAccount uint64
+}
+
+// take reads an event and changes what belongs to no single partner; it says
+// false to an event that was taken already.
+func (st *State) take(e *record.Event) (taken, bool) {
+	t := taken{fact: st.set.factOf(e)}
+	f := &t.fact
+	if e.ID != "" {
+		if st.seen.get(f.id) != nil {
+			return t, false
+		}
+		st.seen.cur.put(f.id)
+	}
+	t.partner = st.partner(e.Partner)
+	if f.kind == isMerged && e.Other != e.Partner {
+		t.merged = st.partner(e.Other)
+	}
+	if l := st.leads.get(f.lead); f.lead != 0 && l != nil {
+		f.view = l.view
+		if f.account == 0 {
+			f.account = l.view.account
+		}
+		t.lead.attempts = l.attempts
+		if f.kind == isOffer {
+			l.attempts++
+			l.touched = st.today
+		}
+	}
+	t.lead.now, t.lead.account = f.known, st.accountOf(f.account)
+	st.correct(&t)
+	st.claim(&t)
+	return t, true
+}
+
+// correct takes back what the event corrected counted for its account.
+func (st *State) correct(t *taken) {
+	c := st.claims.get(t.fact.corrects)
+	if t.fact.corrects == 0 || c == nil {
+		return
+	}
+	if p := st.byNumber[c.partner]; p != t.partner {
+		t.corrected, t.correctedAccount = p, c.account
+	}
+	if a := st.accounts.get(c.account); c.won && c.account != 0 && a != nil {
+		a.wins--
+		a.revenue -= c.amount
+		c.won = false
+	}
+}
+
+// claim remembers an event that can be corrected, and counts a deal won for the
+// account.
+func (st *State) claim(t *taken) {
+	f := &t.fact
+	switch f.kind {
+	case isAccepted, isDeclined, isExpired, isSuperseded, isWon, isLost, isOrder, isRegistered, isSurvey:
+	default:
+		return
+	}
+	c := claim{partner: t.partner.number, account: f.account}
+	if f.kind == isWon && f.account != 0 {
+		a := st.accounts.put(f.account)
+		a.wins++
+		a.revenue += f.amount
+		a.lastWin = max(a.lastWin, min(f.day, st.today))
+		c.won, c.amount = true, f.amount
+	}
+	*st.claims.cur.put(f.id) = c
+}
