@@ -90,8 +90,7 @@ func parquetBatches[T any](ctx context.Context, f *file, pq *pqfile.Reader, w wa
 
 var arrowMagic = []byte("ARROW1")
 
-// readArrow reads an Arrow IPC file or stream. A file is a stream between two
-// magic words and before a footer, so both are read front to back.
+// readArrow reads an Arrow IPC file or stream.
 func readArrow[T any](ctx context.Context, f *file, w wanted[T], give func() *chunk[T], take func(*chunk[T]) error) error {
 	closer, bytesRead, in, err := f.open()
 	if err != nil {
@@ -99,7 +98,7 @@ func readArrow[T any](ctx context.Context, f *file, w wanted[T], give func() *ch
 	}
 	defer closer.Close()
 	if magic, err := in.Peek(8); err == nil && bytes.HasPrefix(magic, arrowMagic) {
-		_, _ = in.Discard(8)
+		return readArrowFile(ctx, f, w, in, give, take)
 	}
 	batches, err := ipc.NewReader(in)
 	if err != nil {
@@ -109,6 +108,39 @@ func readArrow[T any](ctx context.Context, f *file, w wanted[T], give func() *ch
 	return readBatches(ctx, f, w, batches.Schema(), give, take, func() (arrow.Record, int64, error) {
 		batch, err := batches.Read()
 		return batch, -bytesRead.n.Load(), err
+	})
+}
+
+// readArrowFile reads a file with a footer, which wants random access: one that
+// is packed is unpacked into a temporary file first.
+func readArrowFile[T any](ctx context.Context, f *file, w wanted[T], in io.Reader, give func() *chunk[T], take func(*chunk[T]) error) error {
+	var disk *os.File
+	var err error
+	if f.gzip {
+		if disk, err = os.CreateTemp("", "bellwether-arrow-*"); err != nil {
+			return tempError(err)
+		}
+		defer os.Remove(disk.Name())
+		if _, err := io.Copy(disk, in); err != nil {
+			disk.Close()
+			return f.broken(err, "its beginning")
+		}
+	} else if disk, err = os.Open(f.path); err != nil {
+		return record.Errorf(record.Unavailable, "read", "%w", err)
+	}
+	defer disk.Close()
+	batches, err := ipc.NewFileReader(disk)
+	if err != nil {
+		return f.errorf("is not a whole Arrow IPC file (%v): copy or write it again", err)
+	}
+	next, n := 0, batches.NumRecords()
+	return readBatches(ctx, f, w, batches.Schema(), give, take, func() (arrow.Record, int64, error) {
+		if next == n {
+			return nil, 0, io.EOF
+		}
+		batch, err := batches.RecordAt(next)
+		next++
+		return batch, -f.size * int64(next) / int64(n), err
 	})
 }
 

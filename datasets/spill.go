@@ -2,19 +2,15 @@ package datasets
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"container/heap"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"time"
 
 	"bellwether/datasets/record"
 )
@@ -44,7 +40,7 @@ func (s *sorter) add(e *record.Event, file int, place int64) error {
 	from := len(s.arena)
 	s.arena = binary.AppendUvarint(s.arena, uint64(file))
 	s.arena = binary.AppendUvarint(s.arena, uint64(place))
-	s.arena = appendEvent(s.arena, e)
+	s.arena = record.AppendEvent(s.arena, e)
 	s.items = append(s.items, spilled{e.Known().UnixMicro(), from, len(s.arena) - from})
 	if len(s.arena) < s.limit {
 		return nil
@@ -117,18 +113,18 @@ func (s *sorter) each(f func(e *record.Event, file int, place int64) error) erro
 		runs = append(runs, last)
 	}
 	heap.Init(&runs)
-	texts := map[string]string{}
+	words := map[string]string{}
 	var e record.Event
 	for len(runs) > 0 {
 		r := runs[0]
-		d := eventDecoder{b: r.body, texts: texts}
-		file, place := int(d.uvarint()), int64(d.uvarint())
-		e = record.Event{}
-		d.event(&e)
-		if d.failed {
-			return tempError(io.ErrUnexpectedEOF)
+		file, n := binary.Uvarint(r.body)
+		place, m := binary.Uvarint(r.body[n:])
+		if err := record.DecodeEvent(r.body[n+m:], &e); err != nil {
+			return tempError(err)
 		}
-		if err := f(&e, file, place); err != nil {
+		e.Partner = record.PartnerID(shared(words, string(e.Partner)))
+		e.Lead = record.LeadID(shared(words, string(e.Lead)))
+		if err := f(&e, int(file), int64(place)); err != nil {
 			return err
 		}
 		switch err := r.next(); err {
@@ -142,6 +138,20 @@ func (s *sorter) each(f func(e *record.Event, file int, place int64) error) erro
 		}
 	}
 	return nil
+}
+
+// maxWords bounds the memory of the words a merge shares among events.
+const maxWords = 1 << 17
+
+func shared(words map[string]string, s string) string {
+	if w, ok := words[s]; ok {
+		return w
+	}
+	if len(words) >= maxWords {
+		clear(words)
+	}
+	words[s] = s
+	return s
 }
 
 // run is one sorted sequence of encoded events: a file, or the arena itself.
@@ -199,135 +209,4 @@ func (h *runHeap) Pop() any {
 	last := (*h)[len(*h)-1]
 	*h = (*h)[:len(*h)-1]
 	return last
-}
-
-// texts of an event in the order appendEvent writes them; only those that are
-// set are written, behind a bit each.
-func eventTexts(e *record.Event) [14]string {
-	return [14]string{string(e.ID), string(e.Type), string(e.Partner), string(e.Other), string(e.Lead), string(e.Deal), string(e.Account),
-		string(e.Decision), string(e.Offer), e.Amount.Currency, e.Reason, e.Role, e.Direction, e.Text}
-}
-
-// appendEvent encodes an event for a run.
-func appendEvent(dst []byte, e *record.Event) []byte {
-	texts := eventTexts(e)
-	var set uint64
-	for i, s := range texts {
-		if s != "" {
-			set |= 1 << i
-		}
-	}
-	dst = binary.AppendUvarint(dst, set)
-	for _, s := range texts {
-		if s != "" {
-			dst = appendText(dst, s)
-		}
-	}
-	dst = appendText(dst, string(e.Supersedes))
-	for _, t := range []time.Time{e.At, e.KnownAt, e.Until} {
-		if t.IsZero() {
-			dst = binary.AppendVarint(dst, math.MinInt64)
-			continue
-		}
-		dst = binary.AppendVarint(dst, t.UnixMicro())
-	}
-	dst = binary.AppendVarint(dst, e.Amount.Amount)
-	dst = binary.AppendUvarint(dst, uint64(len(e.Products)))
-	for _, p := range e.Products {
-		dst = appendText(dst, p)
-	}
-	if len(e.Numbers) == 0 {
-		return appendText(dst, "")
-	}
-	doc, _ := json.Marshal(e.Numbers) // validated: finite
-	return appendText(dst, string(doc))
-}
-
-func appendText(dst []byte, s string) []byte {
-	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
-}
-
-// eventDecoder reads what appendEvent wrote.
-type eventDecoder struct {
-	b      []byte
-	texts  map[string]string // words seen, so that equal ones share memory
-	failed bool
-}
-
-func (d *eventDecoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	if n <= 0 {
-		d.failed, d.b = true, nil
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-func (d *eventDecoder) varint() int64 {
-	v, n := binary.Varint(d.b)
-	if n <= 0 {
-		d.failed, d.b = true, nil
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-// maxWords bounds the memory of shared words of a merge.
-const maxWords = 1 << 17
-
-func (d *eventDecoder) raw() []byte {
-	n := d.uvarint()
-	if n > uint64(len(d.b)) {
-		d.failed, d.b = true, nil
-		return nil
-	}
-	s := d.b[:n]
-	d.b = d.b[n:]
-	return s
-}
-
-func (d *eventDecoder) text(share bool) string {
-	raw := d.raw()
-	if !share {
-		return string(raw)
-	}
-	if s, ok := d.texts[string(raw)]; ok {
-		return s
-	}
-	if len(d.texts) >= maxWords {
-		clear(d.texts)
-	}
-	s := string(raw)
-	d.texts[s] = s
-	return s
-}
-
-func (d *eventDecoder) event(e *record.Event) {
-	set := d.uvarint()
-	var texts [14]string
-	for i := range texts {
-		if set&(1<<i) != 0 {
-			texts[i] = d.text(i > 0 && i < 13)
-		}
-	}
-	e.ID, e.Type = record.EventID(texts[0]), record.EventType(texts[1])
-	e.Partner, e.Other = record.PartnerID(texts[2]), record.PartnerID(texts[3])
-	e.Lead, e.Deal, e.Account = record.LeadID(texts[4]), record.DealID(texts[5]), record.AccountID(texts[6])
-	e.Decision, e.Offer = record.DecisionID(texts[7]), record.OfferID(texts[8])
-	e.Amount.Currency, e.Reason, e.Role, e.Direction, e.Text = texts[9], texts[10], texts[11], texts[12], texts[13]
-	e.Supersedes = record.EventID(d.text(false))
-	for _, t := range []*time.Time{&e.At, &e.KnownAt, &e.Until} {
-		if v := d.varint(); v != math.MinInt64 {
-			*t = time.UnixMicro(v).UTC()
-		}
-	}
-	e.Amount.Amount = d.varint()
-	for n := d.uvarint(); n > 0 && !d.failed; n-- {
-		e.Products = append(e.Products, d.text(true))
-	}
-	if doc := d.raw(); len(doc) > 0 && json.NewDecoder(bytes.NewReader(doc)).Decode(&e.Numbers) != nil {
-		d.failed = true
-	}
 }
