@@ -1,0 +1,198 @@
+// Package gbdt grows gradient-boosted trees on histograms, in pure Go, and
+// scores with them. It exists because the questions asked here (who wins, who
+// leaves) are tables of mixed columns with missing values and categories of
+// many values, where such trees are the best learner known, and because Go has
+// no trainer of them.
+//
+// # How it learns
+//
+// Each column becomes at most 255 bins in a byte, plus bin 0 for missing. Trees
+// grow leaf-wise by best gain. Gradient and hessian of a row are rounded to
+// fixed point and packed into one int64 (gradient above, hessian below), scaled
+// for each tree so that no sum over rows can overflow; a histogram cell is then
+// one integer addition, and sums are exact in any order. So the model has the
+// same bytes at any number of threads and, where rows have times, for any order
+// of arrival within one.
+//
+// Columns of kind models.Category with at most 31 levels are split natively
+// (levels sorted by gradient). Wider ones enter as two statistics: how often
+// the label was true in that category among the outcomes the row could know
+// (target.Order), shrunk to the overall rate, and how frequent the category is.
+// Pairs of columns enter as such rates too, if a fast first pass finds that
+// they explain what single columns leave over. Final statistics are frozen into
+// the model.
+//
+// A leaf's row count is estimated from its hessian while searching a split
+// (rows of the node x hessian share), as LightGBM does: MinRows holds on
+// average, not to the row.
+//
+// # Missing values
+//
+// A missing number goes to the side that gained most in training; if the node
+// saw none, to the heavier side. A category never seen goes where a missing one
+// goes, and its statistics are the prior.
+//
+// # Data format
+//
+// See marshal.go.
+package gbdt
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime"
+
+	"bellwether/models"
+)
+
+// Learner holds the hyperparameters. In every field 0 means the default named,
+// and a negative number switches the thing off where that makes sense.
+type Learner struct {
+	Trees           int     // at most so many; 400
+	Leaves          int     // per tree; 31
+	LearningRate    float64 // 0.05
+	MinRows         int     // in a leaf, estimated from the hessian; 20; negative: 0
+	MinHessian      float64 // in a leaf; 1e-3; negative: 0
+	L1              float64 // 0
+	L2              float64 // 1; negative: 0
+	MaxBins         int     // of a column, not counting missing; 255, the most
+	FeatureFraction float64 // of columns drawn for each tree; 1
+	RowFraction     float64 // of rows drawn for each tree; 1
+	EarlyStop       int     // trees without better loss on valid; 30; negative: off
+	Threads         int     // goroutines; GOMAXPROCS
+	Targets         Targets // statistics of categories
+
+	// Progress, if set, is called after each tree, with NaN for the loss on
+	// valid if there is no valid. It never changes the model.
+	Progress func(trees int, trainLoss, validLoss float64)
+}
+
+// Targets configures target statistics of Category columns.
+type Targets struct {
+	Native   int     // categories of at most so many levels are split natively; 31, the most; negative: none
+	Pairs    int     // pair combinations kept at most; 8; negative: none
+	Strength float64 // of the prior, in rows; 0: estimated for each statistic by moments
+}
+
+// Name returns "gbdt".
+func (l Learner) Name() string { return "gbdt" }
+
+// Limits of the format and of the fixed-point sums.
+const (
+	maxTrees  = 1 << 20
+	maxLeaves = 1 << 12
+	maxRows   = 1 << 30
+	maxNative = 31 // levels, with missing 32: the bits of a node's mask
+	maxBins   = 255
+)
+
+// filled returns l with defaults in place.
+func (l Learner) filled() (Learner, error) {
+	or := func(v *int, def int) {
+		if *v == 0 {
+			*v = def
+		}
+		*v = max(*v, 0)
+	}
+	orF := func(v *float64, def float64) {
+		if *v == 0 {
+			*v = def
+		}
+		*v = max(*v, 0)
+	}
+	or(&l.Trees, 400)
+	or(&l.Leaves, 31)
+	or(&l.MinRows, 20)
+	or(&l.MaxBins, maxBins)
+	or(&l.EarlyStop, 30)
+	or(&l.Threads, runtime.GOMAXPROCS(0))
+	or(&l.Targets.Native, maxNative)
+	or(&l.Targets.Pairs, 8)
+	orF(&l.LearningRate, 0.05)
+	orF(&l.MinHessian, 1e-3)
+	orF(&l.L1, 0)
+	orF(&l.L2, 1)
+	orF(&l.FeatureFraction, 1)
+	orF(&l.RowFraction, 1)
+	for _, c := range []struct {
+		name      string
+		v, lo, hi float64
+	}{
+		{"Trees", float64(l.Trees), 1, maxTrees},
+		{"Leaves", float64(l.Leaves), 2, maxLeaves},
+		{"LearningRate", l.LearningRate, 1e-6, 1},
+		{"MaxBins", float64(l.MaxBins), 2, maxBins},
+		{"FeatureFraction", l.FeatureFraction, 1e-6, 1},
+		{"RowFraction", l.RowFraction, 1e-6, 1},
+		{"Threads", float64(l.Threads), 1, 1 << 12},
+		{"Targets.Native", float64(l.Targets.Native), 0, maxNative},
+		{"Targets.Strength", l.Targets.Strength, 0, 1e12},
+		{"L1", l.L1, 0, 1e12},
+		{"L2", l.L2, 0, 1e12},
+		{"MinHessian", l.MinHessian, 0, 1e12},
+	} {
+		if !(c.v >= c.lo && c.v <= c.hi) {
+			return l, fmt.Errorf("gbdt: %s is %v, not between %v and %v", c.name, c.v, c.lo, c.hi)
+		}
+	}
+	return l, nil
+}
+
+// Fit implements models.Learner. With a valid table the model is cut back to
+// the trees that were best on it, and fitting stops EarlyStop trees later.
+// Rows of weight 0 take no part. The model is a *Model.
+func (l Learner) Fit(ctx context.Context, train, valid *models.Table, seed uint64) (models.Model, error) {
+	m, err := l.fit(ctx, train, valid, seed)
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func (l Learner) fit(ctx context.Context, train, valid *models.Table, seed uint64) (*Model, error) {
+	p, err := l.filled()
+	if err != nil {
+		return nil, err
+	}
+	rows, err := newSample(train, true)
+	if err != nil {
+		return nil, err
+	}
+	if err := rows.twoClasses(); err != nil {
+		return nil, err
+	}
+	var held *sample
+	if valid != nil {
+		if valid.Width() != train.Width() {
+			return nil, fmt.Errorf("%w: valid has %d, train %d", models.ErrWidth, valid.Width(), train.Width())
+		}
+		if held, err = newSample(valid, false); err != nil {
+			return nil, err
+		}
+	}
+	enc, bins, err := prepare(ctx, p, rows, seed)
+	if err != nil {
+		return nil, err
+	}
+	b := newBooster(p, rows, enc, bins, seed)
+	if held != nil {
+		b.holdOut(enc, held)
+	}
+	trees, err := b.run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return newModel(l, train.Width(), b.base, enc, trees), nil
+}
+
+// Refit returns the learner that fits as many trees as m has without stopping
+// early: for a last fit on training and validation rows together. A model that
+// was loaded, not fitted, keeps only its number of trees.
+func (m *Model) Refit() models.Learner {
+	l := m.learner
+	l.Trees, l.EarlyStop = max(1, m.Trees()), -1
+	return l
+}
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

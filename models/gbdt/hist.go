@@ -1,0 +1,119 @@
+package gbdt
+
+// cells is the size of an input's histogram: one cell for each byte.
+const cells = 256
+
+// A cell holds the sums of its rows' gradients (upper half, signed) and
+// hessians (lower half, unsigned), as does the packed value of a single row.
+// The scale of a tree keeps every sum of rows within its half; so packed values
+// and cells add and subtract exactly, and in any order.
+func pack(g int32, h uint32) int64 { return int64(g)<<32 | int64(h) }
+
+func gradOf(v int64) float64 { return float64(v >> 32) }
+
+func hessOf(v int64) uint32 { return uint32(v) }
+
+// staged is how many rows are copied to the stack before they are used, so that
+// their cache misses overlap.
+const staged = 32
+
+// stage is rows waiting to be added to a histogram.
+type stage struct {
+	record [staged][blockCols / 8]uint64
+	value  [staged]int64
+}
+
+// add adds rows of the block to hist, the histogram of the block's inputs.
+func (b *block) add(hist []int64, rows []uint32, gh []int64) {
+	var s stage
+	for len(rows) > 0 {
+		n := min(staged, len(rows))
+		s.load(b, rows[:n], gh)
+		for g := 0; g < b.cols/8; g++ {
+			add8((*[8 * cells]int64)(hist[g*8*cells:]), &s, g&7, n)
+		}
+		for j := b.cols &^ 7; j < b.cols; j++ {
+			add1((*[cells]int64)(hist[j*cells:]), &s, j, n)
+		}
+		rows = rows[n:]
+	}
+}
+
+func (s *stage) load(b *block, rows []uint32, gh []int64) {
+	switch b.words {
+	case 1:
+		for i, r := range rows {
+			s.value[i&31] = gh[r]
+			s.record[i&31][0] = b.data[r]
+		}
+	case 2:
+		for i, r := range rows {
+			s.value[i&31] = gh[r]
+			d := b.data[2*int(r) : 2*int(r)+2]
+			s.record[i&31][0], s.record[i&31][1] = d[0], d[1]
+		}
+	case 4:
+		for i, r := range rows {
+			s.value[i&31] = gh[r]
+			*(*[4]uint64)(s.record[i&31][:4]) = [4]uint64(b.data[4*int(r) : 4*int(r)+4])
+		}
+	default:
+		for i, r := range rows {
+			s.value[i&31] = gh[r]
+			s.record[i&31] = [8]uint64(b.data[8*int(r) : 8*int(r)+8])
+		}
+	}
+}
+
+// add8 adds the g-th eight inputs: 16 KB of histogram, which stays in the
+// innermost cache.
+func add8(h *[8 * cells]int64, s *stage, g, n int) {
+	for i := range n {
+		w, v := s.record[i&31][g], s.value[i&31]
+		h[w&255] += v
+		h[cells+(w>>8&255)] += v
+		h[2*cells+(w>>16&255)] += v
+		h[3*cells+(w>>24&255)] += v
+		h[4*cells+(w>>32&255)] += v
+		h[5*cells+(w>>40&255)] += v
+		h[6*cells+(w>>48&255)] += v
+		h[7*cells+(w>>56)] += v
+	}
+}
+
+func add1(h *[cells]int64, s *stage, j, n int) {
+	word, shift := j>>3&7, uint(j&7*8)
+	for i := range n {
+		h[uint8(s.record[i&31][word]>>(shift&63))] += s.value[i&31]
+	}
+}
+
+// parallelRows is the number of rows from which several goroutines share a
+// node's work.
+const parallelRows = 8192
+
+// build fills hist with the rows of a node. spare holds a histogram for every
+// further goroutine.
+func (m *matrix) build(hist []int64, rows []uint32, gh []int64, c crew, spare [][]int64) {
+	parts := 1
+	if c > 1 && len(rows) >= parallelRows {
+		parts = min(int(c), len(spare)+1)
+	}
+	c.each(parts, func(p int) {
+		h := hist
+		if p > 0 {
+			h = spare[p-1]
+		}
+		clear(h)
+		part := rows[len(rows)*p/parts : len(rows)*(p+1)/parts]
+		for i := range m.blocks {
+			b := &m.blocks[i]
+			b.add(h[b.first*cells:(b.first+b.cols)*cells], part, gh)
+		}
+	})
+	for _, h := range spare[:parts-1] {
+		for i, v := range h {
+			hist[i] += v
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package gbdt
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"bellwether/models"
+)
+
+// sample is the rows that take part, in an order that does not depend on how
+// they arrived: by time and then by content, or as they are if there is no
+// time. Weights have mean 1.
+type sample struct {
+	columns   []models.Column
+	x         [][]float64
+	y, w      []float64 // w is nil if all weights are equal
+	at, known []int64
+}
+
+// newSample drops rows of weight 0 and, if sorted is set, sorts the others.
+func newSample(t *models.Table, sorted bool) (*sample, error) {
+	if err := t.Check(true); err != nil {
+		return nil, err
+	}
+	if t.Len() > maxRows {
+		return nil, fmt.Errorf("gbdt: %d rows, at most %d", t.Len(), maxRows)
+	}
+	total, equal := 0.0, true
+	var rows []int
+	for i, w := range t.Weight {
+		if !(w >= 0) || !finite(w) {
+			return nil, fmt.Errorf("gbdt: weight of row %d is %v", i, w)
+		}
+		if w > 0 {
+			rows = append(rows, i)
+		}
+		equal = equal && w == t.Weight[0]
+	}
+	if t.Weight != nil && len(rows) == 0 {
+		return nil, models.ErrEmpty
+	}
+	if sorted && t.At != nil && !slices.IsSorted(t.At) || sorted && hasTies(t.At) {
+		rows = sortedByContent(t, rows)
+	}
+	if rows != nil && len(rows) < t.Len() || sorted && t.At != nil && rows != nil {
+		t = t.Take(rows)
+	}
+	s := &sample{columns: t.Columns, x: t.X, y: t.Y, at: t.At, known: t.Known}
+	if t.Weight == nil || equal {
+		return s, nil
+	}
+	for _, w := range t.Weight {
+		total += w
+	}
+	mean := total / float64(len(t.Weight))
+	if !finite(total) || mean == 0 {
+		return nil, fmt.Errorf("gbdt: weights sum to %v", total)
+	}
+	s.w = make([]float64, len(t.Weight))
+	for i, w := range t.Weight {
+		s.w[i] = w / mean
+	}
+	return s, nil
+}
+
+func hasTies(at []int64) bool {
+	for i := 1; i < len(at); i++ {
+		if at[i] == at[i-1] {
+			return true
+		}
+	}
+	return false
+}
+
+func sortedByContent(t *models.Table, rows []int) []int {
+	if rows == nil {
+		rows = make([]int, t.Len())
+		for i := range rows {
+			rows[i] = i
+		}
+	}
+	slices.SortFunc(rows, func(a, b int) int {
+		if c := cmp.Compare(t.At[a], t.At[b]); c != 0 {
+			return c
+		}
+		if t.Known != nil && t.Known[a] != t.Known[b] {
+			return cmp.Compare(t.Known[a], t.Known[b])
+		}
+		if c := cmp.Compare(t.Y[a], t.Y[b]); c != 0 {
+			return c
+		}
+		if t.Weight != nil && t.Weight[a] != t.Weight[b] {
+			return cmp.Compare(t.Weight[a], t.Weight[b])
+		}
+		for _, col := range t.X {
+			if c := cmp.Compare(col[a], col[b]); c != 0 {
+				return c
+			}
+		}
+		return 0
+	})
+	return rows
+}
+
+func (s *sample) twoClasses() error {
+	if slices.Min(s.y) == slices.Max(s.y) {
+		return models.ErrOneClass
+	}
+	return nil
+}
+
+func (s *sample) weight(i int) float64 {
+	if s.w == nil {
+		return 1
+	}
+	return s.w[i]
+}
+
+// rate is the weighted mean of the labels.
+func (s *sample) rate() float64 {
+	pos, n := 0.0, 0.0
+	for i, y := range s.y {
+		w := s.weight(i)
+		pos, n = pos+w*y, n+w
+	}
+	return pos / n
+}
+
+// part returns the given rows, which must ascend.
+func (s *sample) part(rows []int) *sample {
+	t := (&models.Table{Columns: s.columns, X: s.x, Y: s.y, Weight: s.w, At: s.at, Known: s.known}).Take(rows)
+	return &sample{columns: s.columns, x: t.X, y: t.Y, w: t.Weight, at: t.At, known: t.Known}
+}

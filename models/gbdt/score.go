@@ -1,0 +1,248 @@
+package gbdt
+
+import (
+	"math"
+
+	"bellwether/models/target"
+)
+
+// lanes is how many rows walk a tree side by side: their loads and compares do
+// not wait for each other.
+const lanes = 8
+
+// stackInputs is how many inputs' bins fit on the stack.
+const stackInputs = 1024
+
+// walker is a node as scoring wants it: a leaf is its own left child, and its
+// test never says right, so a row that has arrived stays.
+type walker struct {
+	kid  uint32
+	mask uint32
+	slot uint16 // of the input
+	off  uint8
+	thr  uint8
+}
+
+// scorer is the model laid out for speed.
+type scorer struct {
+	numbers []numberSlot
+	lookups []lookupSlot
+	slots   int
+	roots   []uint32
+	nodes   []walker
+	values  []float64
+}
+
+type numberSlot struct {
+	col, slot int
+	cuts      []float64
+}
+
+type lookupSlot struct {
+	a, b   int
+	levels *target.Lookup
+	out    []binSlot
+}
+
+type binSlot struct {
+	slot int
+	bins []uint8 // of a level never seen, then of each level
+}
+
+func newScorer(m *Model) *scorer {
+	s := &scorer{slots: len(m.enc.inputs)}
+	for _, st := range m.enc.stats {
+		s.lookups = append(s.lookups, lookupSlot{a: st.a, b: st.b, levels: target.NewLookup(st.keys)})
+	}
+	for i, in := range m.enc.inputs {
+		if in.kind == numeric {
+			s.numbers = append(s.numbers, numberSlot{in.col, i, in.cuts})
+			continue
+		}
+		l := &s.lookups[in.stat]
+		l.out = append(l.out, binSlot{i, m.enc.binTable(in)})
+	}
+	for _, t := range m.trees {
+		root := uint32(len(s.nodes))
+		s.roots = append(s.roots, root)
+		for i, n := range t {
+			w := walker{kid: root + uint32(i), thr: 255}
+			if n.kid != 0 {
+				w.kid, w.mask, w.slot = root+n.kid, n.test.mask, uint16(n.test.input)
+				w.off, w.thr = n.test.packed()
+			}
+			s.nodes = append(s.nodes, w)
+			s.values = append(s.values, n.value)
+		}
+	}
+	return s
+}
+
+// source is rows by column or one after another.
+type source struct {
+	cols  [][]float64
+	rows  []float64
+	width int
+}
+
+// from returns values of column col such that row i+k is at k*step.
+func (s *source) from(col, i int) (x []float64, step int) {
+	if s.cols != nil {
+		return s.cols[col][i:], 1
+	}
+	return s.rows[i*s.width+col:], s.width
+}
+
+// scores writes base plus the trees' values, added in order, for each row.
+func (s *scorer) scores(dst []float64, src source, base float64) {
+	var stack [stackInputs * lanes]uint8
+	bins := stack[:]
+	if s.slots > stackInputs {
+		bins = make([]uint8, s.slots*lanes)
+	}
+	for i := 0; i < len(dst); i += lanes {
+		n := min(lanes, len(dst)-i)
+		s.encode(bins, &src, i, n)
+		if n == 1 {
+			dst[i] = s.walk1(bins, base)
+			continue
+		}
+		var acc [lanes]float64
+		for r := range acc {
+			acc[r] = base
+		}
+		s.walk8(&acc, bins)
+		copy(dst[i:i+n], acc[:])
+	}
+}
+
+// encode writes the bins of n rows from row i on: bins[slot*lanes+r].
+func (s *scorer) encode(bins []uint8, src *source, i, n int) {
+	for k := range s.numbers {
+		in := &s.numbers[k]
+		x, step := src.from(in.col, i)
+		out := (*[lanes]uint8)(bins[in.slot*lanes:])
+		if n == lanes {
+			binLanes(out, in.cuts, x, step)
+			continue
+		}
+		for r := range n {
+			out[r] = binOf(in.cuts, x[r*step])
+		}
+	}
+	for k := range s.lookups {
+		in := &s.lookups[k]
+		x, step := src.from(in.a, i)
+		var y []float64
+		if in.b >= 0 {
+			y, _ = src.from(in.b, i)
+		}
+		for r := range n {
+			key := target.Key(x[r*step])
+			if y != nil {
+				key = target.Pair(key, target.Key(y[r*step]))
+			}
+			at := in.levels.Find(key) + 1
+			for _, o := range in.out {
+				bins[o.slot*lanes+r] = o.bins[at]
+			}
+		}
+	}
+}
+
+// binLanes is binOf for eight rows at once.
+func binLanes(out *[lanes]uint8, cuts, x []float64, step int) {
+	var lo [lanes]int
+	var v [lanes]float64
+	for r := range v {
+		v[r] = x[r*step]
+	}
+	for n := len(cuts); n > 0; {
+		half := (n + 1) >> 1
+		for r := range v {
+			up := 0
+			if cuts[lo[r]+half-1] < v[r] {
+				up = half
+			}
+			lo[r] += up
+		}
+		n -= half
+	}
+	for r := range v {
+		out[r] = uint8(lo[r] + 1)
+		if math.IsNaN(v[r]) {
+			out[r] = 0
+		}
+	}
+}
+
+func (w *walker) next(bin uint8) uint32 { return w.kid + goesRight(bin, w.off, w.thr, w.mask) }
+
+// walk8 adds each tree's value to the score of each lane.
+func (s *scorer) walk8(acc *[lanes]float64, bins []uint8) {
+	nodes, values := s.nodes, s.values
+	for _, root := range s.roots {
+		a, b, c, d, e, f, g, h := root, root, root, root, root, root, root, root
+		for {
+			na, nb, nc, nd := &nodes[a], &nodes[b], &nodes[c], &nodes[d]
+			ne, nf, ng, nh := &nodes[e], &nodes[f], &nodes[g], &nodes[h]
+			a1 := na.next(bins[uint(na.slot)*lanes])
+			b1 := nb.next(bins[uint(nb.slot)*lanes+1])
+			c1 := nc.next(bins[uint(nc.slot)*lanes+2])
+			d1 := nd.next(bins[uint(nd.slot)*lanes+3])
+			e1 := ne.next(bins[uint(ne.slot)*lanes+4])
+			f1 := nf.next(bins[uint(nf.slot)*lanes+5])
+			g1 := ng.next(bins[uint(ng.slot)*lanes+6])
+			h1 := nh.next(bins[uint(nh.slot)*lanes+7])
+			moved := (a ^ a1) | (b ^ b1) | (c ^ c1) | (d ^ d1) | (e ^ e1) | (f ^ f1) | (g ^ g1) | (h ^ h1)
+			a, b, c, d, e, f, g, h = a1, b1, c1, d1, e1, f1, g1, h1
+			if moved == 0 {
+				break
+			}
+		}
+		acc[0] += values[a]
+		acc[1] += values[b]
+		acc[2] += values[c]
+		acc[3] += values[d]
+		acc[4] += values[e]
+		acc[5] += values[f]
+		acc[6] += values[g]
+		acc[7] += values[h]
+	}
+}
+
+// walk1 walks four trees at a time with one row.
+func (s *scorer) walk1(bins []uint8, score float64) float64 {
+	nodes, values := s.nodes, s.values
+	roots := s.roots
+	for ; len(roots) >= 4; roots = roots[4:] {
+		a, b, c, d := roots[0], roots[1], roots[2], roots[3]
+		for {
+			na, nb, nc, nd := &nodes[a], &nodes[b], &nodes[c], &nodes[d]
+			a1 := na.next(bins[uint(na.slot)*lanes])
+			b1 := nb.next(bins[uint(nb.slot)*lanes])
+			c1 := nc.next(bins[uint(nc.slot)*lanes])
+			d1 := nd.next(bins[uint(nd.slot)*lanes])
+			moved := (a ^ a1) | (b ^ b1) | (c ^ c1) | (d ^ d1)
+			a, b, c, d = a1, b1, c1, d1
+			if moved == 0 {
+				break
+			}
+		}
+		score += values[a]
+		score += values[b]
+		score += values[c]
+		score += values[d]
+	}
+	for _, a := range roots {
+		for n := &nodes[a]; ; n = &nodes[a] {
+			next := n.next(bins[uint(n.slot)*lanes])
+			if next == a {
+				break
+			}
+			a = next
+		}
+		score += values[a]
+	}
+	return score
+}

@@ -1,0 +1,203 @@
+package gbdt
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// Splits of a category are held back a little, because its levels are sorted by
+// the very gradients the split is judged by (LightGBM's cat_smooth, cat_l2).
+const (
+	levelSmooth = 10
+	levelL2     = 10
+)
+
+// minGain keeps rounding from passing as gain.
+const minGain = 1e-10
+
+// split is the best known division of a node.
+type split struct {
+	gain float64 // 0: none
+	left int64   // packed sums of the left side
+	test test
+}
+
+// test sends a row right if its bin of the input is above bin, where missing
+// counts as above all if missingRight is set; or, for levels, if the bin's bit
+// is set in mask, and bin is then 255.
+type test struct {
+	input        int32
+	mask         uint32
+	bin          uint8
+	missingRight bool
+}
+
+// right returns 1 if a bin goes right, else 0.
+func (t test) right(bin uint8) uint32 {
+	off, thr := t.packed()
+	return goesRight(bin, off, thr, t.mask)
+}
+
+// packed returns the test as goesRight takes it: missing right means that all
+// bins move down by one, which turns bin 0 into 255.
+func (t test) packed() (off, thr uint8) {
+	if t.missingRight {
+		return 1, t.bin - 1
+	}
+	return 0, t.bin
+}
+
+func goesRight(bin, off, thr uint8, mask uint32) uint32 {
+	return (uint32(thr)-uint32(bin-off))>>31 | mask>>(bin&31)&1
+}
+
+// searcher finds splits of nodes of one tree.
+type searcher struct {
+	l1, l2     float64
+	minRows    float64
+	minHessian float64
+	unitG      float64 // a gradient of 1 in fixed point, inverted
+	unitH      float64
+	bins       []int  // of each input
+	levels     []bool // the input is split by level
+	use        []bool // the input takes part in this tree
+}
+
+// score is twice what the best output of a node takes off the loss.
+func (s *searcher) score(g, h, l2 float64) float64 {
+	g = math.Abs(g) - s.l1
+	if g < 0 {
+		return 0
+	}
+	return g * g / (h + l2)
+}
+
+// output is the best output of a node.
+func (s *searcher) output(sum int64) float64 {
+	g := gradOf(sum) * s.unitG
+	a := math.Abs(g) - s.l1
+	if a < 0 {
+		return 0
+	}
+	return -math.Copysign(a/(float64(hessOf(sum))*s.unitH+s.l2), g)
+}
+
+// candidate is what one node's search shares among inputs.
+type candidate struct {
+	*searcher
+	sum    int64
+	parent float64 // score of the node undivided
+	least  uint32  // hessian each side must have, in fixed point
+	best   split
+}
+
+// find returns the best split of a node with the given histogram and sums; rows
+// is how many rows it holds. Of equal gains the first input's and lowest bin's
+// wins.
+func (s *searcher) find(hist []int64, sum int64, rows int) split {
+	h := float64(hessOf(sum))
+	least := max(s.minRows*h/float64(rows), s.minHessian/s.unitH)
+	if 2*least > h || float64(rows) < 2*s.minRows {
+		return split{}
+	}
+	c := candidate{searcher: s, sum: sum, least: uint32(math.Ceil(max(least, 1)))}
+	c.parent = s.score(gradOf(sum)*s.unitG, h*s.unitH, s.l2)
+	c.best.gain = minGain
+	for in, use := range s.use {
+		if !use {
+			continue
+		}
+		h := (*[cells]int64)(hist[in*cells:])
+		if s.levels[in] {
+			c.byLevel(int32(in), h)
+			continue
+		}
+		c.byOrder(int32(in), h, h[0], false)
+		if h[0] != 0 {
+			c.byOrder(int32(in), h, 0, true)
+		}
+	}
+	if c.best.gain == minGain {
+		return split{}
+	}
+	return c.best
+}
+
+// byOrder tries each cut of an input of numbers; left starts with missing, or
+// without it.
+func (c *candidate) byOrder(in int32, h *[cells]int64, left int64, missingRight bool) {
+	bins := c.bins[in]
+	total := hessOf(c.sum)
+	for b := 1; b < bins; b++ {
+		v := h[b&255]
+		if v == 0 {
+			continue
+		}
+		left += v
+		hl := hessOf(left)
+		if hl < c.least {
+			continue
+		}
+		hr := total - hl
+		if hr < c.least || hr > total {
+			return
+		}
+		gain := c.score(gradOf(left)*c.unitG, float64(hl)*c.unitH, c.l2) +
+			c.score(gradOf(c.sum-left)*c.unitG, float64(hr)*c.unitH, c.l2) - c.parent
+		if gain > c.best.gain {
+			t := test{input: in, bin: uint8(b), missingRight: missingRight}
+			if h[0] == 0 {
+				t.missingRight = hr > hl
+			}
+			c.best = split{gain: gain, left: left, test: t}
+		}
+	}
+}
+
+// byLevel sorts the levels by their mean gradient and tries each cut of that
+// order. Levels the node has not seen follow the heavier side.
+func (c *candidate) byLevel(in int32, h *[cells]int64) {
+	var order [maxNative + 1]uint8
+	var key [maxNative + 1]float64
+	n := 0
+	for b := range c.bins[in] {
+		if v := h[b&255]; v != 0 {
+			order[n] = uint8(b)
+			key[b&31] = gradOf(v) * c.unitG / (float64(hessOf(v))*c.unitH + levelSmooth)
+			n++
+		}
+	}
+	slices.SortFunc(order[:n], func(a, b uint8) int {
+		return cmp.Or(cmp.Compare(key[a&31], key[b&31]), cmp.Compare(a, b))
+	})
+	var left int64
+	var inLeft uint32
+	total := hessOf(c.sum)
+	for _, b := range order[:max(n-1, 0)] {
+		left += h[b]
+		inLeft |= 1 << (b & 31)
+		hl := hessOf(left)
+		if hl < c.least {
+			continue
+		}
+		hr := total - hl
+		if hr < c.least || hr > total {
+			return
+		}
+		l2 := c.l2 + levelL2
+		gain := c.score(gradOf(left)*c.unitG, float64(hl)*c.unitH, l2) +
+			c.score(gradOf(c.sum-left)*c.unitG, float64(hr)*c.unitH, l2) - c.parent
+		if gain > c.best.gain {
+			mask := ^inLeft
+			if hl >= hr {
+				mask = 0
+				for _, b := range order[:n] {
+					mask |= 1 << (b & 31)
+				}
+				mask &^= inLeft
+			}
+			c.best = split{gain: gain, left: left, test: test{input: in, mask: mask, bin: 255}}
+		}
+	}
+}

@@ -1,0 +1,36 @@
+package gbdt
+
+// node is one node of a tree. The children of an inner node stand side by side
+// and after it; the root is node 0.
+type node struct {
+	kid   uint32 // the left child; the right one follows; 0 for a leaf
+	rows  uint32 // training rows that reached it
+	test  test
+	gain  float64
+	value float64 // of a leaf: what it adds to the score; inside: the mean of its leaves by rows
+}
+
+type tree []node
+
+// fillValues sets the value of inner nodes from their leaves.
+func (t tree) fillValues() {
+	for i := len(t) - 1; i >= 0; i-- {
+		if k := t[i].kid; k != 0 {
+			l, r := &t[k], &t[k+1]
+			n := float64(l.rows) + float64(r.rows)
+			t[i].value = 0
+			if n > 0 {
+				t[i].value = l.value*(float64(l.rows)/n) + r.value*(float64(r.rows)/n)
+			}
+		}
+	}
+}
+
+// leafOf returns the leaf a row of binned inputs falls into.
+func (t tree) leafOf(bin func(input int) uint8) int {
+	i := uint32(0)
+	for t[i].kid != 0 {
+		i = t[i].kid + t[i].test.right(bin(int(t[i].test.input)))
+	}
+	return int(i)
+}
