@@ -1,0 +1,244 @@
+package health
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"bellwether/datasets/record"
+)
+
+// Config says what leaving means.
+type Config struct {
+	HorizonDays int                `json:"horizon_days,omitempty" yaml:"horizon_days"` // 0: 90
+	ActiveDays  int                `json:"active_days,omitempty" yaml:"active_days"`   // how far back a partner must have been active to count; 0: 90
+	Qualifying  []record.EventType `json:"qualifying,omitempty" yaml:"qualifying"`     // nil: DefaultQualifying
+}
+
+// DefaultQualifying are the events that show that a partner still does business
+// with us. What costs a partner nothing, such as a login, is not among them.
+var DefaultQualifying = []record.EventType{record.DealWon, record.DealRegistered, record.DealOpened, record.OfferAccepted, record.OrderPlaced}
+
+func (c Config) withDefaults() Config {
+	c.HorizonDays = cmp.Or(c.HorizonDays, 90)
+	c.ActiveDays = cmp.Or(c.ActiveDays, 90)
+	if c.Qualifying == nil {
+		c.Qualifying = DefaultQualifying
+	}
+	return c
+}
+
+// Unknown is when a label becomes known that is not yet.
+const Unknown = math.MaxInt64
+
+// Labels knows who was active when and answers who left. Events are observed in
+// the order in which they became known; a day's activity is kept once, so what
+// is held grows with partners and days, not with events. Not safe for use while
+// Observe runs.
+type Labels struct {
+	cfg      Config
+	partners map[record.PartnerID]*past
+	last     time.Time // newest Known seen
+}
+
+// past is what the label needs of one partner.
+type past struct {
+	days   []activeDay // ascending
+	turns  []turn      // in the order known
+	merged int64       // when it was absorbed into another, 0: was not
+}
+
+type activeDay struct {
+	day   int32 // days since 1970
+	known int64 // first time any of it was known
+}
+
+// turn is an end of the partnership, or the taking up of it again.
+type turn struct {
+	at, known int64
+	gone      bool
+}
+
+// NewLabels returns Labels that have seen nothing.
+func NewLabels(cfg Config) *Labels {
+	return &Labels{cfg: cfg.withDefaults(), partners: map[record.PartnerID]*past{}}
+}
+
+// Config returns what leaving means here, defaults filled in.
+func (l *Labels) Config() Config { return l.cfg }
+
+// Last returns the newest time anything became known.
+func (l *Labels) Last() time.Time { return l.last }
+
+func (l *Labels) past(id record.PartnerID) *past {
+	p := l.partners[id]
+	if p == nil {
+		p = &past{}
+		l.partners[id] = p
+	}
+	return p
+}
+
+// Observe takes in one event; what it does not need it ignores.
+func (l *Labels) Observe(e *record.Event) {
+	known := e.Known()
+	if known.After(l.last) {
+		l.last = known
+	}
+	if e.Partner == "" {
+		return
+	}
+	if slices.Contains(l.cfg.Qualifying, e.Type) {
+		l.past(e.Partner).active(dayOf(e.At), known.Unix())
+	}
+	at := turn{at: e.At.Unix(), known: known.Unix()}
+	switch e.Type {
+	case record.ContractLapsed:
+		at.gone = true
+	case record.ContractRenewed:
+	case record.StatusChanged:
+		if at.gone = e.Text == "terminated"; !at.gone && e.Text != "active" {
+			return
+		}
+	case record.PartnerMerged:
+		l.merge(e.Partner, e.Other, at.at)
+		return
+	default:
+		return
+	}
+	p := l.past(e.Partner)
+	p.turns = append(p.turns, at)
+}
+
+func dayOf(t time.Time) int32 { return int32(math.Floor(float64(t.Unix()) / secondsPerDay)) }
+
+const secondsPerDay = 24 * 60 * 60
+
+func (p *past) active(day int32, known int64) {
+	i, found := slices.BinarySearchFunc(p.days, day, func(a activeDay, d int32) int { return cmp.Compare(a.day, d) })
+	if !found { // if found it was known before: events come in that order
+		p.days = slices.Insert(p.days, i, activeDay{day, known})
+	}
+}
+
+// merge hands the absorbed partner's past to the one that absorbed it.
+func (l *Labels) merge(into, from record.PartnerID, at int64) {
+	absorbed, p := l.partners[from], l.past(into)
+	if absorbed == nil {
+		absorbed = l.past(from)
+	}
+	absorbed.merged = at
+	for _, d := range absorbed.days {
+		p.active(d.day, d.known)
+	}
+}
+
+// Active reports whether the partner did anything qualifying in the ActiveDays
+// before at, as far as was known at at.
+func (l *Labels) Active(id record.PartnerID, at time.Time) bool {
+	p := l.partners[id]
+	if p == nil {
+		return false
+	}
+	day := dayOf(at)
+	return p.activeWithin(day-int32(l.cfg.ActiveDays), day, at.Unix())
+}
+
+// activeWithin reports activity on a day in [from, to) that was known by known.
+func (p *past) activeWithin(from, to int32, known int64) bool {
+	i, _ := slices.BinarySearchFunc(p.days, from, func(a activeDay, d int32) int { return cmp.Compare(a.day, d) })
+	for ; i < len(p.days) && p.days[i].day < to; i++ {
+		if p.days[i].known <= known {
+			return true
+		}
+	}
+	return false
+}
+
+// Churn returns whether a partner left within the horizon from midnight at on
+// (1, else 0), when that became known in Unix seconds, and whether the row
+// counts: whether the partner was active in the ActiveDays before and had not
+// ended with us already. The label is known at the end of the horizon, or when a
+// lapse or termination within it was; until anything later than the horizon's
+// end has been observed it is Unknown. What becomes known only after the horizon
+// does not change it. A partner absorbed by another within the horizon does not
+// count: it neither stayed nor left.
+func (l *Labels) Churn(id record.PartnerID, at time.Time) (y float64, known int64, counts bool) {
+	p := l.partners[id]
+	if p == nil || !l.Active(id, at) || p.goneAt(at.Unix()) {
+		return 0, Unknown, false
+	}
+	end := at.AddDate(0, 0, l.cfg.HorizonDays)
+	if p.merged != 0 && p.merged < end.Unix() {
+		return 0, Unknown, false
+	}
+	for _, t := range p.turns {
+		if t.gone && t.at >= at.Unix() && t.at < end.Unix() && t.known <= end.Unix() {
+			return 1, t.known, true
+		}
+	}
+	if l.last.Before(end) {
+		return 0, Unknown, true
+	}
+	if p.activeWithin(dayOf(at), dayOf(end), end.Unix()) {
+		return 0, end.Unix(), true
+	}
+	return 1, end.Unix(), true
+}
+
+// goneAt reports whether, as known at that moment, the partner had ended and
+// not been taken up again: the latest turn decides.
+func (p *past) goneAt(at int64) bool {
+	gone, latest := false, int64(math.MinInt64)
+	for _, t := range p.turns {
+		if t.known <= at && t.at <= at && t.at >= latest {
+			gone, latest = t.gone, t.at
+		}
+	}
+	return gone
+}
+
+// Habit is what buy-till-you-die models read of a partner: how often it did
+// business again after the first time, when last, and for how long we have
+// known it, in weeks.
+type Habit struct {
+	Repeats      float64
+	LastWeeks    float64 // from the first day of activity to the last
+	ObservedWeek float64 // from the first day of activity to now
+}
+
+// Habit returns a partner's habit as of midnight at, and false if it did
+// nothing before. A day of activity counts once.
+func (l *Labels) Habit(id record.PartnerID, at time.Time) (Habit, bool) {
+	p, today := l.partners[id], dayOf(at)
+	if p == nil {
+		return Habit{}, false
+	}
+	var first, last int32
+	n := 0
+	for _, d := range p.days {
+		if d.day >= today || d.known > at.Unix() {
+			continue
+		}
+		if n == 0 {
+			first = d.day
+		}
+		last = d.day
+		n++
+	}
+	if n == 0 {
+		return Habit{}, false
+	}
+	return Habit{Repeats: float64(n - 1), LastWeeks: float64(last-first) / 7, ObservedWeek: float64(today-first) / 7}, true
+}
+
+// IDs returns every partner that has a past, in order.
+func (l *Labels) IDs() []record.PartnerID {
+	ids := make([]record.PartnerID, 0, len(l.partners))
+	for id := range l.partners {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}

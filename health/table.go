@@ -1,0 +1,118 @@
+package health
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"bellwether/datasets/record"
+	"bellwether/features"
+	"bellwether/models"
+)
+
+// Months gathers the month rows of a replay until their labels are known.
+type Months struct {
+	columns  []models.Column
+	partners []record.PartnerID
+	at       []int64
+	x        [][]float64
+}
+
+// NewMonths gathers rows of the partner block of a set.
+func NewMonths(set *features.Set) *Months {
+	_, from, to := set.Sides()
+	return newMonths(set.Columns()[from:to])
+}
+
+func newMonths(columns []models.Column) *Months {
+	return &Months{columns: columns, x: make([][]float64, len(columns))}
+}
+
+// Add takes in rows; it copies what it keeps. It fits features.Sink.Months.
+func (m *Months) Add(rows *features.Rows) error {
+	if rows.Width != len(m.columns) {
+		return fmt.Errorf("month rows are %d wide, the partner block %d", rows.Width, len(m.columns))
+	}
+	for i, k := range rows.Keys {
+		m.partners, m.at = append(m.partners, k.Partner), append(m.at, k.At.Unix())
+		for j := range m.x {
+			m.x[j] = append(m.x[j], rows.X[i*rows.Width+j])
+		}
+	}
+	return nil
+}
+
+// Training is what a trial of churn needs.
+type Training struct {
+	Table     *models.Table // At: the month start; Known: when the label was
+	Partners  []record.PartnerID
+	ValidFrom time.Time // for trial.Config
+	TestFrom  time.Time // the newest month whose horizon is complete
+	TrainTo   time.Time // the newest month whose labels were known at TestFrom
+}
+
+// validShare is how much of the months known before the test is held back to
+// choose and calibrate.
+const validShare = 0.2
+
+// Training labels the rows and cuts them in time: the test is the newest month
+// whose horizon is complete (or testFrom, where that is not zero), and only
+// months whose labels were known by then remain before it. Rows of the months in
+// between are left out, all of them, because those whose label came early would
+// all be leavers. The validation slice is the newest of the remaining months
+// that hold a fifth of the rows.
+func (m *Months) Training(l *Labels, testFrom time.Time) (*Training, error) {
+	y, known, rows := make([]float64, len(m.at)), make([]int64, len(m.at)), []int{}
+	newest := int64(0)
+	for i, at := range m.at {
+		month := time.Unix(at, 0).UTC()
+		var counts bool
+		if y[i], known[i], counts = l.Churn(m.partners[i], month); !counts {
+			continue
+		}
+		rows = append(rows, i)
+		if at > newest && !l.last.Before(l.end(month)) {
+			newest = at
+		}
+	}
+	if newest == 0 {
+		return nil, record.Errorf(record.Refused, "train churn", "no month has a complete horizon of %d days: the data ends on %s",
+			l.cfg.HorizonDays, l.last.Format(time.DateOnly))
+	}
+	t := &Training{TestFrom: time.Unix(newest, 0).UTC()}
+	if !testFrom.IsZero() {
+		t.TestFrom = testFrom
+	}
+	rows = slices.DeleteFunc(rows, func(i int) bool {
+		end := l.end(time.Unix(m.at[i], 0).UTC())
+		return m.at[i] > t.TestFrom.Unix() || m.at[i] < t.TestFrom.Unix() && end.After(t.TestFrom)
+	})
+	slices.SortStableFunc(rows, func(a, b int) int { return int(m.at[a] - m.at[b]) })
+	all := &models.Table{Columns: m.columns, X: m.x, Y: y, At: m.at, Known: known}
+	t.Table = all.Take(rows)
+	for _, i := range rows {
+		t.Partners = append(t.Partners, m.partners[i])
+	}
+	return t, t.cut()
+}
+
+func (l *Labels) end(month time.Time) time.Time { return month.AddDate(0, 0, l.cfg.HorizonDays) }
+
+// cut finds TrainTo and ValidFrom.
+func (t *Training) cut() error {
+	at := t.Table.At
+	n, _ := slices.BinarySearch(at, t.TestFrom.Unix())
+	if n == 0 || n == len(at) {
+		return record.Errorf(record.Refused, "train churn", "%d rows to learn from and %d to test on %s: more months are needed",
+			n, len(at)-n, t.TestFrom.Format(time.DateOnly))
+	}
+	t.TrainTo = time.Unix(at[n-1], 0).UTC()
+	valid := min(int((1-validShare)*float64(n)), n-1)
+	first, _ := slices.BinarySearch(at, at[0]+1)
+	if valid = max(valid, first); valid >= n {
+		return record.Errorf(record.Refused, "train churn", "only the month %s has labels known at %s: more months are needed",
+			t.TrainTo.Format(time.DateOnly), t.TestFrom.Format(time.DateOnly))
+	}
+	t.ValidFrom = time.Unix(at[valid], 0).UTC()
+	return nil
+}
