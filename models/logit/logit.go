@@ -228,6 +228,12 @@ func (m *Model) Terms() (terms []Term, intercept float64) {
 	return terms, m.intercept
 }
 
+// Contribution is what input j holding x adds to the log odds.
+func (m *Model) Contribution(j int, x float64) float64 {
+	slot, v := m.enc.Entry(j, x)
+	return m.coef[slot] * v
+}
+
 const magic = "lgt1"
 
 // MarshalBinary writes the model.
