@@ -62,6 +62,8 @@ func rootCommand(s *streams) *cobra.Command {
 		Long:          "Bellwether routes each sales lead to the channel partner most likely to win it,\nand tells channel leaders early which partners are drifting away.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Args:          noArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetIn(s.In)
 	root.SetOut(s.Out)
@@ -76,4 +78,10 @@ func rootCommand(s *streams) *cobra.Command {
 }
 
 // commands lists every subcommand.
-var commands = []func(*streams) *cobra.Command{}
+var commands = []func(*streams) *cobra.Command{
+	keysCommand,
+	synthCommand,
+	trainCommand,
+	predictCommand,
+	modelsCommand,
+}

@@ -7,11 +7,20 @@ import (
 	"strings"
 
 	"bellwether/models"
+	"bellwether/models/forest"
+	"bellwether/models/gbdt"
+	"bellwether/models/logit"
 )
 
 // loaders reads a model back by the name of the learner that made it. A learner
 // that is not here may take part in a trial and cannot win it.
-var loaders = map[string]func([]byte) (models.Model, error){}
+var loaders = map[string]func([]byte) (models.Model, error){
+	"gbdt":        loader(gbdt.Load),
+	"logit":       loader(logit.Load),
+	"forest":      loader(forest.Load),
+	"best_column": loader(loadRates),
+	"base_rate":   loader(loadRates),
+}
 
 func loader[M models.Model](load func([]byte) (M, error)) func([]byte) (models.Model, error) {
 	return func(b []byte) (models.Model, error) {
@@ -28,7 +37,11 @@ func loader[M models.Model](load func([]byte) (M, error)) func([]byte) (models.M
 var standard = []struct {
 	learner models.Learner
 	slow    bool
-}{}
+}{
+	{gbdt.Learner{}, false},
+	{logit.Learner{}, false},
+	{forest.Learner{}, true},
+}
 
 // Learners returns the standard learners; with names, only those, in the order
 // named. "default" means all that are not slow, "all" really all.
@@ -53,3 +66,21 @@ func Learners(names ...string) ([]models.Learner, error) {
 
 // LearnerNames lists the learners whose models can be read back, sorted.
 func LearnerNames() []string { return slices.Sorted(maps.Keys(loaders)) }
+
+// rowsUsed is how many of n rows a model was fitted on: slow learners take no
+// more than some.
+func rowsUsed(m models.Model, n int) int {
+	if m, ok := m.(interface{ RowsUsed() int }); ok {
+		return min(n, m.RowsUsed())
+	}
+	return n
+}
+
+// watched returns the learner with its rounds told to f, if it has rounds.
+func watched(l models.Learner, f Rounds) models.Learner {
+	if g, ok := l.(gbdt.Learner); ok && f != nil {
+		g.Progress = f
+		return g
+	}
+	return l
+}

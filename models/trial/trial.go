@@ -1,10 +1,19 @@
 package trial
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"bellwether/models"
+	"bellwether/models/calibrate"
+	"bellwether/models/metric"
+
+	"gonum.org/v1/gonum/stat"
 )
 
 // Config says how a trial is run. The zero value, with a Task, is a good one.
@@ -24,7 +33,12 @@ type Config struct {
 	Rates     []string         // columns whose own shrunk rate is a baseline
 	Clock     func() time.Time // for fit_seconds; nil: not measured
 	Progress  func(Step)       // told before each piece of work; may be nil
+	Rounds    Rounds           // told after each round of a learner that has rounds; may be nil
 }
+
+// Rounds is told the losses of a fit that goes on; valid is NaN where there is
+// no validation slice.
+type Rounds func(round int, train, valid float64)
 
 // Segmentation names one value per row of the table.
 type Segmentation struct {
@@ -32,18 +46,301 @@ type Segmentation struct {
 	Values []string // "" is left out
 }
 
-// Step is where a trial is: piece Done of Total, about to do What. A Loss, if
-// not 0, is the validation log loss the last piece ended with.
+// Step is where a trial is: Done of Total pieces, about to do What.
 type Step struct {
 	What        string
 	Done, Total int
-	Loss        float64
 }
 
 // Run compares the learners on t and returns what it found, with a Predictor
 // that holds the winner, whether or not the gate lets it pass. Where there is
 // too little data, or a column gives the answer away, nothing is fitted: the
 // error is a *Refusal and the Report says the same in its Gate.
+//
+// Each learner is fitted twice. The first fit sees the train slice, and the
+// validation slice only to stop early; its scores on the validation slice choose
+// the winner and fit the calibrator. The second fit, as long as the first
+// turned out to be, sees all rows before the test slice, and is what is measured
+// there and returned.
+//
+// The calibrator is not fitted again, because it cannot be: the second model has
+// learned from every row before the test slice, and its scores there are too
+// sure of themselves. Those of the first model on the validation slice are
+// honest, and the second is the same learner of the same size with a little
+// more data: where it errs, it is a little better than its calibrator believes.
+// To choose, a calibrator fitted on a row's own block would flatter flexible
+// kinds, so the validation figures come from calibrators fitted on the other
+// blocks (crossCalibrated).
 func Run(ctx context.Context, t *models.Table, c Config) (*Report, *Predictor, error) {
-	return nil, nil, nil
+	if err := t.Check(true); err != nil {
+		return nil, nil, fmt.Errorf("trial %s: %w", c.Task, err)
+	}
+	if c.Eval != nil && len(c.Eval) != t.Len() {
+		return nil, nil, fmt.Errorf("trial %s: Eval has %d rows, the table %d", c.Task, len(c.Eval), t.Len())
+	}
+	r, err := newRun(t, c)
+	if err != nil {
+		return nil, nil, fmt.Errorf("trial %s: %w", c.Task, err)
+	}
+	if reasons := r.beforehand(); len(reasons) > 0 {
+		r.report.Gate = Ruling{Reasons: reasons}
+		return r.report, nil, &Refusal{reasons}
+	}
+	p, err := r.run(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("trial %s: %w", c.Task, err)
+	}
+	return r.report, p, nil
+}
+
+// defaultSeeds is enough to see a spread, and no more than five times the work.
+const defaultSeeds = 5
+
+// run is one trial under way.
+type run struct {
+	Config
+	table  *models.Table
+	split  *split
+	report *Report
+	tables
+	done, total int
+}
+
+// tables are the parts of a split, taken out.
+type tables struct{ train, valid, last, test *models.Table }
+
+func (s *split) tables(t *models.Table) tables {
+	return tables{s.train.table(t), s.valid.table(t), s.last.table(t), s.test.table(t)}
+}
+
+func newRun(t *models.Table, c Config) (*run, error) {
+	if c.Learners == nil {
+		c.Learners, _ = Learners()
+	}
+	if c.Seeds == 0 {
+		c.Seeds = defaultSeeds
+	}
+	c.Gate.fill()
+	s, err := divide(t, &c, c.Seed)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{Config: c, table: t, split: s, tables: s.tables(t)}
+	r.report = &Report{Task: c.Task, Seed: c.Seed, Gate: Ruling{Reasons: []string{}}, Leaderboard: []Row{}, Split: Split{
+		How: s.how, Train: s.train.slice(t), Valid: s.valid.slice(t), Test: s.test.slice(t)}}
+	r.report.Test = Test{Rows: len(s.test.rows), Positives: positives(t, s.test.rows), AUC: nan, AUCLo: nan, AUCHi: nan, LogLoss: nan, Brier: nan, ECE: nan}
+	r.report.Seeds = Seeds{AUCMean: nan, AUCSD: nan}
+	r.report.Details = emptyDetails()
+	return r, nil
+}
+
+var nan = Number(math.NaN())
+
+// beforehand lists why nothing should be fitted.
+func (r *run) beforehand() []string {
+	reasons := r.Gate.enough(r)
+	if len(reasons) == 0 {
+		reasons = leaks(r.last, r.Seed)
+	}
+	return reasons
+}
+
+// entry is one learner in the trial.
+type entry struct {
+	learner  models.Learner
+	baseline bool
+	row      Row
+	last     models.Model // fitted on all rows before the test slice
+	again    models.Learner
+	validRaw []float64
+	calib    calibrate.Calibrator
+	test     []Probability
+	testRaw  []float64
+}
+
+// entries are the learners asked for, then the baselines.
+func (r *run) entries() []*entry {
+	var out []*entry
+	add := func(l models.Learner, baseline bool) {
+		for _, e := range out {
+			if e.learner.Name() == l.Name() {
+				return
+			}
+		}
+		out = append(out, &entry{learner: l, baseline: baseline})
+	}
+	for _, l := range r.Learners {
+		_, loadable := loaders[l.Name()]
+		add(l, !loadable)
+	}
+	for _, column := range r.Rates {
+		add(ColumnRate{column}, true)
+	}
+	add(ColumnRate{}, true)
+	add(BaseRate{}, true)
+	return out
+}
+
+func (r *run) run(ctx context.Context) (*Predictor, error) {
+	all := r.entries()
+	r.total = len(all) + max(0, r.Seeds-1)
+	for _, e := range all {
+		r.step(e.learner.Name())
+		if err := r.enter(ctx, e); err != nil {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			e.row.Error = err.Error()
+		}
+	}
+	best := winner(all)
+	for _, e := range all {
+		r.report.Leaderboard = append(r.report.Leaderboard, e.row)
+	}
+	rank(r.report.Leaderboard)
+	if best == nil {
+		return nil, fmt.Errorf("no learner could be fitted: %w", failures(all))
+	}
+	p := &Predictor{slices.Clone(r.table.Columns), best.learner.Name(), best.last, best.calib}
+	if err := r.measure(best, p); err != nil {
+		return nil, err
+	}
+	if err := r.seeds(ctx, best); err != nil {
+		return nil, err
+	}
+	if err := r.compare(best); err != nil {
+		return nil, err
+	}
+	r.report.Gate = r.Gate.rule(r.report)
+	return p, nil
+}
+
+func failures(all []*entry) error {
+	var errs []error
+	for _, e := range all {
+		if e.row.Error != "" {
+			errs = append(errs, fmt.Errorf("%s: %s", e.learner.Name(), e.row.Error))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// step tells whoever listens what comes next.
+func (r *run) step(what string) {
+	if r.Progress != nil {
+		r.Progress(Step{what, r.done, r.total})
+	}
+	r.done++
+}
+
+// winner is the learner with the least log loss on the validation slice, the
+// earlier in the list on a tie. Baselines cannot win.
+func winner(all []*entry) *entry {
+	var best *entry
+	for _, e := range all {
+		if e.row.Error == "" && !e.baseline && (best == nil || e.row.Valid.LogLoss < best.row.Valid.LogLoss) {
+			best = e
+		}
+	}
+	return best
+}
+
+// rank orders a leaderboard by validation log loss, failures last.
+func rank(board []Row) {
+	slices.SortStableFunc(board, func(a, b Row) int {
+		if (a.Error == "") != (b.Error == "") {
+			if a.Error == "" {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(float64(a.Valid.LogLoss), float64(b.Valid.LogLoss))
+	})
+}
+
+// enter fits one learner and fills its row.
+func (r *run) enter(ctx context.Context, e *entry) error {
+	e.row = Row{Learner: e.learner.Name(), Baseline: e.baseline, Valid: noScores, Test: noScores}
+	began := r.now()
+	f, err := r.fitTwice(ctx, e.learner, r.tables, r.Seed)
+	e.row.FitSeconds = r.now().Sub(began).Seconds()
+	if err != nil {
+		return err
+	}
+	e.last, e.again, e.validRaw, e.testRaw = f.last, f.again, f.validRaw, f.testRaw
+	e.row.Rows = rowsUsed(e.last, r.last.Len())
+	kind := chooseKind(e.validRaw)
+	p, err := crossCalibrated(kind, e.validRaw, r.valid, r.blocks())
+	if err != nil {
+		return err
+	}
+	e.row.Valid = scores(p, r.valid)
+	if e.calib, err = calibrate.Fit(kind, e.validRaw, r.valid.Y, r.valid.Weight); err != nil {
+		return err
+	}
+	e.test = calibrated(e.calib, e.testRaw)
+	e.row.Test = scores(middles(e.test), r.test)
+	return nil
+}
+
+func (r *run) now() time.Time {
+	if r.Clock == nil {
+		return time.Time{}
+	}
+	return r.Clock()
+}
+
+// fits are a learner's two fits and what they say.
+type fits struct {
+	last              models.Model
+	again             models.Learner
+	validRaw, testRaw []float64
+}
+
+// refitter is a model that knows how to be fitted again without a validation
+// slice: with as many rounds as it kept.
+type refitter interface{ Refit() models.Learner }
+
+func (r *run) fitTwice(ctx context.Context, l models.Learner, t tables, seed uint64) (*fits, error) {
+	l = watched(l, r.Rounds)
+	first, err := l.Fit(ctx, t.train, t.valid, seed)
+	if err != nil {
+		return nil, err
+	}
+	f := &fits{again: l, validRaw: make([]float64, t.valid.Len()), testRaw: make([]float64, t.test.Len())}
+	if m, ok := first.(refitter); ok {
+		f.again = m.Refit()
+	}
+	if err := first.Predict(f.validRaw, t.valid); err != nil {
+		return nil, err
+	}
+	if f.last, err = watched(f.again, r.Rounds).Fit(ctx, t.last, nil, seed); err != nil {
+		return nil, err
+	}
+	return f, f.last.Predict(f.testRaw, t.test)
+}
+
+// seeds repeats the winner's fits with other seeds and, without time, other
+// splits.
+func (r *run) seeds(ctx context.Context, best *entry) error {
+	if r.Seeds < 1 {
+		return nil
+	}
+	aucs := []float64{metric.AUC(best.testRaw, r.test.Y, r.test.Weight)}
+	for k := 1; k < r.Seeds; k++ {
+		seed := r.Seed + uint64(k)
+		r.step(fmt.Sprintf("%s, seed %d", best.learner.Name(), seed))
+		t := r.tables
+		if !r.split.timed {
+			t = draw(r.table, &r.Config, seed).tables(r.table)
+		}
+		f, err := r.fitTwice(ctx, best.learner, t, seed)
+		if err != nil {
+			return fmt.Errorf("seed %d: %w", seed, err)
+		}
+		aucs = append(aucs, metric.AUC(f.testRaw, t.test.Y, t.test.Weight))
+	}
+	mean, sd := stat.MeanStdDev(aucs, nil)
+	r.report.Seeds = Seeds{len(aucs), Number(mean), Number(sd)}
+	return nil
 }

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"bellwether/datasets/record"
+	"bellwether/models/registry"
+
+	"github.com/dustin/go-humanize"
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+)
+
+func modelsCommand(s *streams) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "models",
+		Short: "List, show, promote, roll back, export and import published models",
+		Args:  noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return usageError{errors.New("say what to do: list, show, promote, rollback, card, export or import; see 'bellwether models --help'")}
+		},
+	}
+	var dir string
+	var asJSON bool
+	c.PersistentFlags().StringVar(&dir, "models", "models", "directory of models")
+	c.PersistentFlags().BoolVar(&asJSON, "json", false, "print one JSON document on standard output")
+	open := func() (*registry.Registry, error) {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return nil, record.Errorf(record.NotFound, "", "--models %s is not a directory of models", dir)
+		}
+		return registry.Open(dir)
+	}
+	sub := func(use, short string, args cobra.PositionalArgs, do func(*registry.Registry, []string) (any, error)) {
+		c.AddCommand(&cobra.Command{Use: use, Short: short, Args: args, RunE: func(_ *cobra.Command, args []string) error {
+			reg, err := open()
+			if err != nil {
+				return err
+			}
+			v, err := do(reg, args)
+			if err == nil && asJSON {
+				err = writeJSON(s.Out, v)
+			}
+			return err
+		}})
+	}
+	say := func(format string, args ...any) {
+		if !asJSON {
+			fmt.Fprintf(s.Out, format, args...)
+		}
+	}
+	sub("list [NAME]", "Every model and version, the one in force marked", atMostArgs(1), func(reg *registry.Registry, args []string) (any, error) {
+		infos, err := reg.List(append(args, "")[0])
+		if err == nil && !asJSON {
+			printModels(s.Out, infos)
+		}
+		return infos, err
+	})
+	sub("show NAME[@V]", "One version: hash, window and figures", exactArgs(1), func(reg *registry.Registry, args []string) (any, error) {
+		info, err := reg.Show(registry.SplitRef(args[0]))
+		if err == nil && !asJSON {
+			printModels(s.Out, []registry.Info{info})
+			fmt.Fprintf(s.Out, "hash %s, %s\n", info.Hash, humanize.IBytes(uint64(info.Bytes)))
+		}
+		return info, err
+	})
+	sub("promote NAME@V", "Put a version in force", exactArgs(1), func(reg *registry.Registry, args []string) (any, error) {
+		name, version := registry.SplitRef(args[0])
+		if version == "" {
+			return nil, usageError{fmt.Errorf("say which version: promote %s@V", name)}
+		}
+		v, err := reg.Promote(name, version)
+		if err == nil {
+			say("in force: %s\n", v)
+		}
+		return v, err
+	})
+	sub("rollback NAME", "Put the version before back in force", exactArgs(1), func(reg *registry.Registry, args []string) (any, error) {
+		v, err := reg.Rollback(args[0])
+		if err == nil {
+			say("in force: %s\n", v)
+		}
+		return v, err
+	})
+	c.AddCommand(cardCommand(s, open, &asJSON))
+	c.AddCommand(exportModelCommand(s, open, &asJSON), importModelCommand(s, &dir, &asJSON))
+	return c
+}
+
+func atMostArgs(n int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) <= n {
+			return nil
+		}
+		return usageError{fmt.Errorf("%s takes at most %d argument(s): %s", c.CommandPath(), n, c.UseLine())}
+	}
+}
+
+func printModels(w io.Writer, infos []registry.Info) {
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	t.AppendHeader(table.Row{"model", "in force", "task", "learner", "rows", "window", "AUC", "95 %", "ECE", "published"})
+	for _, i := range infos {
+		mark := ""
+		if i.Current {
+			mark = "*"
+		}
+		window := ""
+		if !i.Card.From.IsZero() {
+			window = i.Card.From.Format(time.DateOnly) + " to " + i.Card.To.Format(time.DateOnly)
+		}
+		t.AppendRow(table.Row{i.Version, mark, i.Card.Task, i.Card.Learner, i.Card.Rows, window, fmt.Sprintf("%.4f", i.Card.AUC),
+			fmt.Sprintf("%.4f to %.4f", i.Card.AUCLo, i.Card.AUCHi), fmt.Sprintf("%.4f", i.Card.ECE), i.Card.Published.Format(time.DateTime)})
+	}
+	fmt.Fprintln(w, t.Render())
+}
+
+func cardCommand(s *streams, open func() (*registry.Registry, error), asJSON *bool) *cobra.Command {
+	return &cobra.Command{Use: "card NAME[@V]", Short: "The model's card, in Markdown; with --json in full", Args: exactArgs(1), RunE: func(_ *cobra.Command, args []string) error {
+		reg, err := open()
+		if err != nil {
+			return err
+		}
+		a, err := reg.Load(registry.SplitRef(args[0]))
+		if err != nil {
+			return err
+		}
+		file := "card.md"
+		if *asJSON {
+			file = "card.json"
+		}
+		b, ok := a.Files[file]
+		if !ok {
+			return record.Errorf(record.NotFound, "", "%s was published without %s", a.Version, file)
+		}
+		_, err = s.Out.Write(b)
+		return err
+	}}
+}
+
+func exportModelCommand(s *streams, open func() (*registry.Registry, error), asJSON *bool) *cobra.Command {
+	var out string
+	c := &cobra.Command{Use: "export NAME[@V] --out FILE.tar.gz", Short: "Write a version as one archive", Args: exactArgs(1), RunE: func(_ *cobra.Command, args []string) error {
+		if out == "" {
+			return usageError{errors.New("say where to write: --out FILE.tar.gz")}
+		}
+		reg, err := open()
+		if err != nil {
+			return err
+		}
+		name, version := registry.SplitRef(args[0])
+		f, err := os.CreateTemp(filepath.Dir(out), ".export-*")
+		if err != nil {
+			return err
+		}
+		defer os.Remove(f.Name())
+		v, err := reg.Export(f, name, version)
+		if err := errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+			return err
+		}
+		if err := os.Rename(f.Name(), out); err != nil {
+			return err
+		}
+		return told(s, v, *asJSON, "exported %s to %s\n", v, out)
+	}}
+	c.Flags().StringVar(&out, "out", "", "the archive to write")
+	return c
+}
+
+func importModelCommand(s *streams, dir *string, asJSON *bool) *cobra.Command {
+	var name string
+	c := &cobra.Command{Use: "import FILE.tar.gz [--name NAME]", Short: "Publish an exported version; promote puts it in force", Args: exactArgs(1), RunE: func(_ *cobra.Command, args []string) error {
+		reg, err := registry.Open(*dir)
+		if err != nil {
+			return err
+		}
+		f, err := os.Open(args[0])
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		v, err := reg.Import(f, name)
+		if err != nil {
+			return fmt.Errorf("%s: %w", args[0], err)
+		}
+		return told(s, v, *asJSON, "imported %s; 'bellwether models promote %s' puts it in force\n", v, v)
+	}}
+	c.Flags().StringVar(&name, "name", "", "name to publish under (default: its own)")
+	return c
+}
+
+// told answers a program with v and a person with a sentence.
+func told(s *streams, v any, asJSON bool, format string, args ...any) error {
+	if asJSON {
+		return writeJSON(s.Out, v)
+	}
+	_, err := fmt.Fprintf(s.Out, format, args...)
+	return err
+}

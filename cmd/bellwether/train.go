@@ -1,0 +1,193 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"bellwether/datasets/record"
+	"bellwether/models/registry"
+	"bellwether/models/trial"
+
+	"github.com/spf13/cobra"
+)
+
+// trainFlags are what every kind of training takes.
+type trainFlags struct {
+	models   string
+	learners []string
+	seeds    int
+	seed     uint64
+	json     bool
+}
+
+func (f *trainFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.models, "models", "", "publish to this directory of models if the gate lets it pass")
+	c.Flags().StringSliceVar(&f.learners, "learners", nil, "learners to compare: default, all, or names ("+strings.Join(trial.LearnerNames(), ", ")+")")
+	c.Flags().IntVar(&f.seeds, "seeds", 5, "how many times to fit the winner, for the spread")
+	c.Flags().Uint64Var(&f.seed, "seed", 1, "seed of everything random")
+	c.Flags().BoolVar(&f.json, "json", false, "print the report as one JSON document on standard output")
+}
+
+// config starts a trial's Config: learners, seeds, clock and progress.
+func (f *trainFlags) config(s *streams, task string) (trial.Config, error) {
+	learners, err := trial.Learners(f.learners...)
+	if err != nil {
+		return trial.Config{}, usageError{fmt.Errorf("--learners: %w", err)}
+	}
+	if f.seeds < 1 {
+		return trial.Config{}, usageError{fmt.Errorf("--seeds %d: at least 1", f.seeds)}
+	}
+	c := trial.Config{Task: task, Learners: learners, Seeds: f.seeds, Seed: f.seed, Clock: time.Now}
+	c.Progress, c.Rounds = trialProgress(s)
+	return c, nil
+}
+
+func trainCommand(s *streams) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "train win|churn|table",
+		Short: "Compare learners honestly and publish the best that passes the gate",
+		Long: `Train splits the rows by time, fits every learner on the same rows, chooses on a
+validation slice, measures once on the newest rows, and publishes the winner if
+its gate lets it pass: at least 40 outcomes of each kind, the lower 95 % bound of
+the AUC above 0.60, and no worse than the model in force.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return usageError{errors.New("say what to train: win, churn or table; see 'bellwether train --help'")}
+		},
+	}
+	for _, child := range trainCommands {
+		c.AddCommand(child(s))
+	}
+	return c
+}
+
+// trainCommands lists what can be trained.
+var trainCommands = []func(*streams) *cobra.Command{trainTableCommand}
+
+// trialProgress keeps one line on a terminal up to date: the pieces done, the
+// learner under way and its loss.
+func trialProgress(s *streams) (func(trial.Step), trial.Rounds) {
+	if !onTerminal(s.Err) {
+		return nil, nil
+	}
+	const width = 24
+	head := ""
+	step := func(t trial.Step) {
+		full := width * t.Done / max(1, t.Total)
+		head = fmt.Sprintf("\r\033[K[%s%s] %d/%d %s", strings.Repeat("#", full), strings.Repeat(".", width-full), t.Done+1, t.Total, t.What)
+		fmt.Fprint(s.Err, head)
+	}
+	rounds := func(round int, train, valid float64) {
+		if round%10 != 0 {
+			return
+		}
+		loss, where := valid, "validation"
+		if math.IsNaN(valid) {
+			loss, where = train, "training"
+		}
+		fmt.Fprintf(s.Err, "%s: %d rounds, %s loss %.4f", head, round, where, loss)
+	}
+	return step, rounds
+}
+
+// published is a model with what goes beside it into its version.
+type published struct {
+	name  string
+	pred  *trial.Predictor
+	data  []string          // where the rows came from, a sentence each
+	files map[string][]byte // other files
+}
+
+// finish publishes what passed the gate, prints the report and turns a refusal
+// into exit code 3.
+func (f *trainFlags) finish(s *streams, r *trial.Report, m published) error {
+	if onTerminal(s.Err) {
+		fmt.Fprint(s.Err, "\r\033[K")
+	}
+	if f.models != "" && m.pred != nil && r.Gate.Passed {
+		if err := publishModel(f.models, r, m); err != nil {
+			return err
+		}
+	}
+	printReport(s.Err, r)
+	if f.json {
+		if err := writeJSON(s.Out, r); err != nil {
+			return err
+		}
+	}
+	if !r.Gate.Passed {
+		return record.Errorf(record.Refused, "train "+r.Task, "not published: %s", strings.Join(r.Gate.Reasons, "; "))
+	}
+	return nil
+}
+
+// publishModel writes a new version, with its report, card and reliability
+// picture, puts it in force and says so in the report.
+func publishModel(dir string, r *trial.Report, m published) error {
+	reg, err := registry.Open(dir)
+	if err != nil {
+		return err
+	}
+	r.Published = true
+	defer func() { r.Published = r.Version != "" }()
+	files, err := trial.NewCard(m.name, r, m.pred, m.data).Files(m.pred)
+	if err != nil {
+		return err
+	}
+	maps.Copy(files, m.files)
+	v, err := reg.Publish(m.name, files, registryCard(r))
+	if err != nil {
+		return err
+	}
+	if _, err := reg.Promote(m.name, strconv.Itoa(v.Number)); err != nil {
+		return err
+	}
+	r.Version = v.String()
+	return nil
+}
+
+// registryCard is the short account that lists of models show.
+func registryCard(r *trial.Report) registry.Card {
+	c := registry.Card{Task: r.Task, Learner: r.Winner, Published: time.Now().UTC().Truncate(time.Second),
+		Rows: r.Split.Train.Rows + r.Split.Valid.Rows, Seed: r.Seed,
+		AUC: finite(r.Test.AUC), AUCLo: finite(r.Test.AUCLo), AUCHi: finite(r.Test.AUCHi), LogLoss: finite(r.Test.LogLoss), ECE: finite(r.Test.ECE)}
+	if r.Split.Train.From != nil && r.Split.Test.To != nil {
+		c.From, c.To = *r.Split.Train.From, *r.Split.Test.To
+	}
+	return c
+}
+
+func finite(n trial.Number) float64 {
+	if math.IsNaN(float64(n)) || math.IsInf(float64(n), 0) {
+		return 0
+	}
+	return float64(n)
+}
+
+// incumbent loads the model in force, or nil where there is none.
+func incumbent(dir, name, file string) (*trial.Predictor, error) {
+	if dir == "" {
+		return nil, nil
+	}
+	reg, err := registry.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	a, err := reg.Load(name, "")
+	if errors.Is(err, registry.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	b, ok := a.Files[file]
+	if !ok {
+		return nil, fmt.Errorf("%s has no file %s; is it another kind of model?", a.Version, file)
+	}
+	return trial.LoadPredictor(b)
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"bellwether/datasets"
+	"bellwether/models"
+	"bellwether/models/registry"
+	"bellwether/models/trial"
+
+	"github.com/spf13/cobra"
+)
+
+// tableTask is what the trial of a plain table is called; its predictor is
+// tableTask.bin in the version.
+const tableTask = "table"
+
+func trainTableCommand(s *streams) *cobra.Command {
+	var f trainFlags
+	var in, name, sep string
+	var o datasets.TableOptions
+	c := &cobra.Command{
+		Use:   "table --in FILE --label COLUMN",
+		Short: "Train on any table: CSV, Parquet or Arrow, plain or .gz",
+		Long: `Train on any table. Columns whose values are all numbers are numbers, all dates
+are dates, the rest are categories; empty, NA, NaN, null and ? are missing.
+With --time the newest fifth of the rows is the test; without it the split is by
+chance, whole groups together.`,
+		Example: `  bellwether train table --in flights.csv.gz --label dep_delayed_15min --positive Y
+  bellwether train table --in deals.csv --sep ';' --label result --positive Won --time created --group account --drop closed_at,stage --models models --name deals`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if in == "" || o.Label == "" {
+				return usageError{errors.New("train table needs --in FILE and --label COLUMN")}
+			}
+			if name == "" {
+				name = nameOf(in)
+			}
+			if err := registry.CheckName(name); err != nil {
+				return usageError{fmt.Errorf("--name: %w", err)}
+			}
+			var err error
+			if o.Sep, err = separator(sep); err != nil {
+				return err
+			}
+			return trainTable(c, s, &f, in, name, o)
+		},
+	}
+	c.Flags().StringVar(&in, "in", "", "the table")
+	c.Flags().StringVar(&o.Label, "label", "", "column to predict")
+	c.Flags().StringVar(&o.Positive, "positive", "", "the label's value that counts as 1, where it is not obvious")
+	c.Flags().StringVar(&o.Time, "time", "", "column that says when a row was made; splits by time")
+	c.Flags().StringVar(&o.Group, "group", "", "column whose equal values stay together in the split")
+	c.Flags().StringSliceVar(&o.Drop, "drop", nil, "columns to leave out, such as those written after the outcome")
+	c.Flags().StringVar(&sep, "sep", ",", "separator of a CSV file; 'tab' for tabs")
+	c.Flags().StringVar(&name, "name", "", "name to publish under (default: the file's)")
+	f.add(c)
+	return c
+}
+
+func trainTable(c *cobra.Command, s *streams, f *trainFlags, in, name string, o datasets.TableOptions) error {
+	config, err := f.config(s, tableTask)
+	if err != nil {
+		return err
+	}
+	o.Progress = newProgress(s, "reading "+filepath.Base(in))
+	t, info, err := datasets.ReadTable(in, o)
+	if err != nil {
+		return err
+	}
+	printTableInfo(s, &info)
+	config.Segments = segmentsOf(t, &info)
+	if config.Incumbent, err = incumbent(f.models, name, tableTask+".bin"); err != nil {
+		return err
+	}
+	r, p, err := trial.Run(c.Context(), t, config)
+	var refused *trial.Refusal
+	if err != nil && !errors.As(err, &refused) {
+		return err
+	}
+	described, err := json.MarshalIndent(info, "", "  ")
+	if err != nil {
+		return err
+	}
+	data := []string{fmt.Sprintf("%s, SHA-256 %s", filepath.Base(in), info.SHA256),
+		fmt.Sprintf("%d rows; %d without a label and %d that did not fit the header left out", info.Rows, info.Unlabelled, info.Bad),
+		fmt.Sprintf("label %s: %s counts as 1, %s as 0", o.Label, info.Positive, info.Negative)}
+	return f.finish(s, r, published{name: name, pred: p, data: data, files: map[string][]byte{"data.json": append(described, '\n')}})
+}
+
+// printTableInfo tells people how the file was understood.
+func printTableInfo(s *streams, info *datasets.TableInfo) {
+	numbers := 0
+	for _, c := range info.Columns {
+		if c.Kind == models.Numeric {
+			numbers++
+		}
+	}
+	fmt.Fprintf(s.Err, "%s: %d rows, %d columns (%d numbers, %d categories)", info.Path, info.Rows, len(info.Columns), numbers, len(info.Columns)-numbers)
+	if info.Positive != "" {
+		fmt.Fprintf(s.Err, "; %s counts as 1, %s as 0", info.Positive, info.Negative)
+	}
+	if info.Unlabelled > 0 {
+		fmt.Fprintf(s.Err, "; %d rows without a label left out", info.Unlabelled)
+	}
+	fmt.Fprintln(s.Err)
+	if info.Bad > 0 {
+		fmt.Fprintf(s.Err, "%d rows left out that do not fit the header; the first at line %d: %s\n", info.Bad, info.BadRows[0].Line, info.BadRows[0].Reason)
+	}
+}
+
+const (
+	maxSegmentLevels  = 12 // more are no longer read one by one
+	maxSegmentColumns = 3
+)
+
+// segmentsOf takes the first few categories with few levels as segments.
+func segmentsOf(t *models.Table, info *datasets.TableInfo) []trial.Segmentation {
+	var out []trial.Segmentation
+	for j, c := range info.Columns {
+		if c.Kind != models.Category || c.More || len(c.Levels) < 2 || len(c.Levels) > maxSegmentLevels || len(out) == maxSegmentColumns {
+			continue
+		}
+		text := make(map[float64]string, len(c.Levels))
+		for _, l := range c.Levels {
+			text[models.Code(l.Text)] = l.Text
+		}
+		s := trial.Segmentation{Name: c.Name, Values: make([]string, t.Len())}
+		for i, v := range t.X[j] {
+			if !math.IsNaN(v) {
+				s.Values[i] = text[v]
+			}
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+var notInNames = regexp.MustCompile(`[^a-z0-9_-]+`)
+
+// nameOf makes a model's name of a file's.
+func nameOf(path string) string {
+	base, _, _ := strings.Cut(strings.ToLower(filepath.Base(path)), ".")
+	base = strings.Trim(notInNames.ReplaceAllString(base, "-"), "-_")
+	return base[:min(len(base), 64)]
+}
+
+func separator(text string) (rune, error) {
+	switch text {
+	case "tab", `\t`:
+		return '\t', nil
+	}
+	if r := []rune(text); len(r) == 1 && r[0] != '"' && r[0] != '\r' && r[0] != '\n' && r[0] != 0xfffd {
+		return r[0], nil
+	}
+	return 0, usageError{fmt.Errorf("--sep %q: one character, or 'tab'", text)}
+}

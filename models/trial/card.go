@@ -1,0 +1,145 @@
+package trial
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"time"
+
+	"bellwether/models"
+)
+
+// Card is a model's account of itself: what a person needs before trusting it,
+// and what another needs to make it again.
+type Card struct {
+	Name    string          `json:"name"`
+	Data    []string        `json:"data"` // where the rows came from, with their hash, a sentence each
+	Columns []models.Column `json:"columns"`
+	Kind    string          `json:"calibrator"`
+	Report  *Report         `json:"report"`
+}
+
+// NewCard makes the card of a predictor that a trial returned. data says where
+// the rows came from, a sentence each.
+func NewCard(name string, r *Report, p *Predictor, data []string) *Card {
+	return &Card{Name: name, Data: data, Columns: p.Columns, Kind: string(p.Calibrator.Kind()), Report: r}
+}
+
+// Files are what a registry keeps of the model: TASK.bin, report.json, card.json,
+// card.md and reliability.svg. The same trial gives the same bytes, save the
+// seconds it took.
+func (c *Card) Files(p *Predictor) (map[string][]byte, error) {
+	model, err := p.MarshalBinary()
+	if err != nil {
+		return nil, err
+	}
+	report, err := json.MarshalIndent(c.Report, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	card, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	return map[string][]byte{
+		c.Report.Task + ".bin": model,
+		"report.json":          append(report, '\n'),
+		"card.json":            append(card, '\n'),
+		"card.md":              c.Markdown(),
+		"reliability.svg":      c.Report.ReliabilitySVG(),
+	}, nil
+}
+
+// mostImportant is how many columns the card ranks.
+const mostImportant = 20
+
+// Markdown writes the card for people.
+func (c *Card) Markdown() []byte {
+	var b bytes.Buffer
+	r := c.Report
+	fmt.Fprintf(&b, "# Model card: %s\n\n%s.\n\n", c.Name, r.Skill)
+	fmt.Fprintf(&b, "| | |\n|---|---|\n| task | %s |\n| learner | %s |\n| calibrator | %s |\n| split | %s |\n", r.Task, r.Winner, c.Kind, r.Split.How)
+	for _, s := range []struct {
+		name string
+		Slice
+	}{{"training", r.Split.Train}, {"validation", r.Split.Valid}, {"test", r.Split.Test}} {
+		fmt.Fprintf(&b, "| %s rows | %d (%d positive, %d censored)%s |\n", s.name, s.Rows, s.Positives, s.Censored, window(s.From, s.To))
+	}
+	for _, line := range c.Data {
+		fmt.Fprintf(&b, "| data | %s |\n", line)
+	}
+	b.WriteString("\n## Figures on the test slice\n\n| | |\n|---|---|\n")
+	fmt.Fprintf(&b, "| AUC | %s, 95 %% interval %s to %s |\n", figure(r.Test.AUC), figure(r.Test.AUCLo), figure(r.Test.AUCHi))
+	fmt.Fprintf(&b, "| log loss | %s |\n| Brier | %s = reliability %s - resolution %s + uncertainty %s |\n| ECE, %d bins of equal mass | %s |\n",
+		figure(r.Test.LogLoss), figure(r.Test.Brier), figure(r.BrierSplit.Reliability), figure(r.BrierSplit.Resolution), figure(r.BrierSplit.Uncertainty), eceBins, figure(r.Test.ECE))
+	for _, l := range r.Lift {
+		fmt.Fprintf(&b, "| lift in the best %.0f %% | %.2f |\n", 100*float64(l.Share), float64(l.Lift))
+	}
+	if k := r.Ranking; k != nil {
+		fmt.Fprintf(&b, "| within %d groups | NDCG %s, hit@1 %s, hit@3 %s |\n", k.Groups, figure(k.NDCG), figure(k.Hit1), figure(k.Hit3))
+	}
+	fmt.Fprintf(&b, "| seeds | %d fits: AUC %s, standard deviation %s |\n", r.Seeds.N, figure(r.Seeds.AUCMean), figure(r.Seeds.AUCSD))
+	c.tables(&b)
+	b.WriteString("\n## To make it again\n\n")
+	fmt.Fprintf(&b, "The same rows in any order within a moment, learner %s and seed %d give these very bytes: SHA-256 `%s`.\n", r.Winner, r.Seed, r.Fingerprint)
+	return b.Bytes()
+}
+
+// tables writes the lists of the card: learners, calibration, columns, segments
+// and notes.
+func (c *Card) tables(b io.Writer) {
+	r := c.Report
+	fmt.Fprint(b, "\n## Learners compared\n\n| learner | rows | valid log loss | valid AUC | test log loss | test AUC | test ECE |\n|---|--:|--:|--:|--:|--:|--:|\n")
+	for _, e := range r.Leaderboard {
+		if e.Error != "" {
+			fmt.Fprintf(b, "| %s | | %s | | | | |\n", e.Learner, e.Error)
+			continue
+		}
+		fmt.Fprintf(b, "| %s | %d | %s | %s | %s | %s | %s |\n", e.Learner, e.Rows, figure(e.Valid.LogLoss), figure(e.Valid.AUC), figure(e.Test.LogLoss), figure(e.Test.AUC), figure(e.Test.ECE))
+	}
+	fmt.Fprintf(b, "\n## Calibration\n\nFitted on %d rows the model had not seen. ![reliability](reliability.svg)\n\n| kind | test log loss | test Brier | test ECE |\n|---|--:|--:|--:|\n", r.Split.Valid.Rows)
+	for _, k := range r.Calibration {
+		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", k.Kind, figure(k.LogLoss), figure(k.Brier), figure(k.ECE))
+	}
+	fmt.Fprint(b, "\n| rows | predicted | observed | 95 % interval |\n|--:|--:|--:|---|\n")
+	for _, bin := range r.Reliability {
+		fmt.Fprintf(b, "| %d | %s | %s | %s to %s |\n", bin.Rows, figure(bin.Predicted), figure(bin.Observed), figure(bin.Lo), figure(bin.Hi))
+	}
+	fmt.Fprintf(b, "\n## Inputs\n\n%d columns.", len(c.Columns))
+	if len(r.Importance) > 0 {
+		fmt.Fprint(b, " The share of the gain in training, greatest first:\n\n| column | share |\n|---|--:|\n")
+		for _, i := range r.Importance[:min(len(r.Importance), mostImportant)] {
+			fmt.Fprintf(b, "| %s | %.1f %% |\n", i.Column, 100*float64(i.Share))
+		}
+	} else {
+		fmt.Fprint(b, "\n")
+	}
+	if len(r.Segments) > 0 {
+		fmt.Fprint(b, "\n## Segments\n\n| segment | rows | observed | predicted | AUC | 95 % interval |\n|---|--:|--:|--:|--:|---|\n")
+		for _, s := range r.Segments {
+			fmt.Fprintf(b, "| %s = %s | %d | %.3f | %.3f | %s | %s to %s |\n", s.Name, s.Value, s.Rows, float64(s.Positives)/float64(s.Rows), float64(s.Predicted), figure(s.AUC), figure(s.AUCLo), figure(s.AUCHi))
+		}
+	}
+	if len(r.Notes) > 0 {
+		fmt.Fprint(b, "\n## Notes\n\n")
+		for _, n := range r.Notes {
+			fmt.Fprintf(b, "- %s\n", n)
+		}
+	}
+}
+
+func figure(n Number) string {
+	if math.IsNaN(float64(n)) {
+		return "n/a"
+	}
+	return fmt.Sprintf("%.4f", float64(n))
+}
+
+func window(from, to *time.Time) string {
+	if from == nil || to == nil {
+		return ""
+	}
+	return fmt.Sprintf(", %s to %s", from.Format(time.DateOnly), to.Format(time.DateOnly))
+}
