@@ -86,24 +86,25 @@ type segments struct {
 	global [rates]prior
 }
 
+// plus adds what moved elsewhere.
+func (c *change) plus(o *change) {
+	o.tallies.each(func(key uint64, t *tally) {
+		mine := c.tallies.put(key)
+		mine.n += t.n
+		mine.pos += t.pos
+	})
+	o.moments.each(func(key uint64, m *[rates]moments) {
+		mine := c.moments.put(key)
+		for r := range m {
+			mine[r].plus(&m[r])
+		}
+	})
+}
+
 // freeze takes in what moved and empties it.
 func (s *segments) freeze(moved ...*change) {
 	for _, c := range moved {
-		for i, k := range c.tallies.keys {
-			if k != 0 {
-				t := s.tallies.put(k)
-				t.n += c.tallies.vals[i].n
-				t.pos += c.tallies.vals[i].pos
-			}
-		}
-		for i, k := range c.moments.keys {
-			if k != 0 {
-				m := s.moments.put(k)
-				for r := range m {
-					m[r].plus(&c.moments.vals[i][r])
-				}
-			}
-		}
+		s.plus(c)
 		c.tallies.clear()
 		c.moments.clear()
 	}

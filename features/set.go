@@ -200,8 +200,12 @@ func (s *Set) LeadRow(dst []float64, v *LeadView) {
 // Version and on the UTC day of now alone, given that the state was advanced to
 // that day.
 func (s *Set) PartnerRow(dst []float64, p *PartnerState, st *State, now time.Time) {
+	s.partnerRow(dst, p, st, dayOf(now.Unix()))
+}
+
+func (s *Set) partnerRow(dst []float64, p *PartnerState, st *State, today day) {
 	v := s.partners.Get().(*partnerView)
-	v.prepare(p, st, dayOf(now.Unix()))
+	v.prepare(p, st, today)
 	fixed := p.profile.fixed
 	for i := range s.partner {
 		c := &s.partner[i]

@@ -84,19 +84,20 @@ func (st *State) Partners() iter.Seq[*PartnerState] { return slices.Values(st.by
 // windows move and the segments are frozen; going to a day at once or by way of
 // other days is the same. A time that is not later changes nothing.
 func (st *State) Advance(now time.Time) {
-	if st.turn(now.Unix(), &st.changed) {
+	if st.turn(now.Unix()) {
+		st.segments.freeze(&st.changed)
 		st.rollAll()
 	}
 }
 
-// turn moves the clock, and says whether a midnight passed.
-func (st *State) turn(now int64, moved ...*change) bool {
+// turn moves the clock and forgets what no partner owns and nobody needs; it
+// says whether a midnight passed.
+func (st *State) turn(now int64) bool {
 	st.now = max(st.now, now)
 	today := dayOf(st.now)
 	if today <= st.today {
 		return false
 	}
-	st.segments.freeze(moved...)
 	st.seen.turn(int(today/repeatDays - st.today/repeatDays))
 	st.claims.turn(int(today/correctDays - st.today/correctDays))
 	if week := today - today%leadSweep; week > st.today {
@@ -130,20 +131,14 @@ func (st *State) partner(id record.PartnerID) *PartnerState {
 }
 
 // PutPartner takes in a version of a partner's record, which is in force from
-// now on. The record is kept and must not change afterwards.
+// the state's now on. The record is kept and must not change afterwards.
 func (st *State) PutPartner(r *record.Partner) {
-	st.Advance(r.KnownAt)
 	st.partner(r.ID).put(st.set, r, &st.changed)
 }
 
-// PutLead makes a lead known. Its record is read and not kept; putting it again
-// replaces what was read for the offers to come.
+// PutLead makes a lead known from the state's now on. Its record is read and
+// not kept; putting it again replaces what was read, for the offers to come.
 func (st *State) PutLead(l *record.Lead) {
-	st.Advance(l.CreatedAt)
-	st.addLead(l)
-}
-
-func (st *State) addLead(l *record.Lead) {
 	v := new(leadState)
 	st.set.readLead(v, l)
 	on := min(dayOf(v.created), st.today)

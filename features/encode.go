@@ -1,0 +1,435 @@
+package features
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"math"
+
+	"bellwether/datasets/record"
+)
+
+// stateMagic begins an encoded state; its last byte is the version of the
+// layout. The fingerprint of the set follows, then every part in the order of
+// the State's fields. Integers are varints, floats their bits, and tables lists
+// ascending by key, so that equal states have equal bytes.
+const stateMagic = "bwfs\x01"
+
+// MarshalBinary writes the state with its set's fingerprint.
+func (st *State) MarshalBinary() ([]byte, error) {
+	c := &coder{buf: append([]byte(stateMagic), st.set.fingerprint...)}
+	st.code(c)
+	return c.buf, c.err
+}
+
+// UnmarshalBinary replaces the state, which must have been made by NewState,
+// with one that MarshalBinary wrote. A state of another feature set or another
+// version of the layout is an Incompatible error: rebuild it from the log.
+// After an error the state knows nothing.
+func (st *State) UnmarshalBinary(b []byte) error {
+	set := st.set
+	*st = *NewState(set)
+	head := len(stateMagic) + len(set.fingerprint)
+	if len(b) < head || string(b[:len(stateMagic)]) != stateMagic {
+		return record.Errorf(record.Incompatible, "read feature state", "not a feature state of this version: rebuild it from the log")
+	}
+	if got := string(b[len(stateMagic):head]); got != set.fingerprint {
+		return record.Errorf(record.Incompatible, "read feature state", "made with feature set %.16q, this is %.16q: rebuild it from the log", got, set.fingerprint)
+	}
+	c := &coder{buf: b[head:], reading: true}
+	st.code(c)
+	if c.err == nil && len(c.buf) > 0 {
+		c.fail("bytes left over")
+	}
+	if c.err != nil {
+		*st = *NewState(set)
+	}
+	return c.err
+}
+
+// coder writes values, or reads them back when reading is set: one description
+// of a layout serves both ways.
+type coder struct {
+	buf     []byte
+	reading bool
+	err     error
+}
+
+func (c *coder) fail(what string) {
+	if c.err == nil {
+		c.err = record.Errorf(record.Incompatible, "read feature state", "damaged: %s", what)
+	}
+	c.buf = nil
+}
+
+func (c *coder) u64(x *uint64) {
+	if !c.reading {
+		c.buf = binary.AppendUvarint(c.buf, *x)
+		return
+	}
+	v, n := binary.Uvarint(c.buf)
+	if n <= 0 {
+		c.fail("cut off")
+		return
+	}
+	*x, c.buf = v, c.buf[n:]
+}
+
+// hash codes a value that has no small ones.
+func (c *coder) hash(x *uint64) {
+	if !c.reading {
+		c.buf = binary.LittleEndian.AppendUint64(c.buf, *x)
+		return
+	}
+	if len(c.buf) < 8 {
+		c.fail("cut off")
+		return
+	}
+	*x, c.buf = binary.LittleEndian.Uint64(c.buf), c.buf[8:]
+}
+
+func (c *coder) float(x *float64) {
+	bits := math.Float64bits(*x)
+	c.hash(&bits)
+	*x = math.Float64frombits(bits)
+}
+
+func (c *coder) flag(x *bool) {
+	v := uint64(0)
+	if *x {
+		v = 1
+	}
+	c.u64(&v)
+	*x = v == 1
+}
+
+func (c *coder) text(s *string) {
+	n := len(*s)
+	c.length(&n, 1)
+	if c.reading {
+		*s, c.buf = string(c.buf[:n]), c.buf[n:]
+		return
+	}
+	c.buf = append(c.buf, *s...)
+}
+
+// number codes any integer type as a zigzag varint.
+func number[T ~int | ~int32 | ~int64 | ~uint8](c *coder, xs ...*T) {
+	for _, x := range xs {
+		if !c.reading {
+			c.buf = binary.AppendVarint(c.buf, int64(*x))
+			continue
+		}
+		v, n := binary.Varint(c.buf)
+		if n <= 0 || int64(T(v)) != v {
+			c.fail("a number is cut off or too large")
+			return
+		}
+		*x, c.buf = T(v), c.buf[n:]
+	}
+}
+
+// length codes the length of a list whose items take at least size bytes each,
+// so that damaged bytes cannot ask for more memory than a few times their own.
+func (c *coder) length(n *int, size int) {
+	v := uint64(*n)
+	c.u64(&v)
+	if c.reading && v > uint64(len(c.buf)/size) {
+		c.fail("a list is longer than what is left")
+		v = 0
+	}
+	*n = int(v)
+}
+
+// list codes a slice by its items.
+func list[T any](c *coder, s *[]T, size int, item func(*T)) {
+	n := len(*s)
+	c.length(&n, size)
+	if c.reading {
+		*s = make([]T, n)
+	}
+	for i := range *s {
+		if c.err != nil {
+			return
+		}
+		item(&(*s)[i])
+	}
+}
+
+// codeTable codes a table ascending by key.
+func codeTable[V any](c *coder, t *table[V], value func(*V)) {
+	n := t.n
+	c.length(&n, 8)
+	if !c.reading {
+		for _, k := range t.sorted() {
+			c.hash(&k)
+			value(t.get(k))
+		}
+		return
+	}
+	*t = table[V]{}
+	last := uint64(0)
+	for range n {
+		var k uint64
+		c.hash(&k)
+		if c.err == nil && k <= last {
+			c.fail("keys out of order")
+		}
+		if c.err != nil {
+			return
+		}
+		last = k
+		var v V
+		value(&v)
+		*t.put(k) = v
+	}
+}
+
+func codeGenerations[V any](c *coder, g *generations[V], value func(*V)) {
+	codeTable(c, &g.cur, value)
+	codeTable(c, &g.prev, value)
+}
+
+// leadCoder numbers the leads that a state refers to: those still known, and
+// those that only offers still know.
+type leadCoder struct {
+	*coder
+	set   *Set
+	known map[*leadState]int
+	list  []*leadState
+}
+
+// lead codes a reference: 0 for none, else the lead's number; a lead met for
+// the first time follows its number.
+func (c *leadCoder) lead(v **leadState) {
+	n := 0
+	if !c.reading && *v != nil {
+		n = c.known[*v]
+		if n == 0 {
+			n = len(c.list) + 1
+		}
+	}
+	number(c.coder, &n)
+	if c.err != nil || n == 0 {
+		return
+	}
+	if c.reading && n >= 1 && n <= len(c.list) {
+		*v = c.list[n-1]
+		return
+	}
+	if c.reading && n != len(c.list)+1 {
+		c.fail("a lead that is not there")
+		return
+	}
+	if c.reading {
+		*v = new(leadState)
+	} else if c.known[*v] != 0 {
+		return
+	}
+	c.list = append(c.list, *v)
+	c.known[*v] = len(c.list)
+	c.leadState(*v)
+}
+
+func (c *leadCoder) leadState(v *leadState) {
+	c.hash(&v.id)
+	c.hash(&v.account)
+	number(c.coder, &v.created)
+	list(c.coder, &v.fixed, 8, c.float)
+	list(c.coder, &v.keys, 8, c.hash)
+	list(c.coder, &v.products, 8, c.hash)
+	for _, h := range []*uint64{&v.industry, &v.region, &v.language, &v.market} {
+		c.hash(h)
+	}
+	for _, x := range []*float64{&v.at.x, &v.at.y, &v.at.z} {
+		c.float(x)
+	}
+	c.flag(&v.at.known)
+	number(c.coder, &v.before.leads, &v.before.last)
+	if c.reading && c.err == nil && (len(v.fixed) != c.set.leadFixed || len(v.keys) != keyPlace(len(c.set.dimensions))) {
+		c.fail("a lead of another shape")
+	}
+}
+
+func (st *State) code(c *coder) {
+	leads := &leadCoder{coder: c, set: st.set, known: map[*leadState]int{}}
+	number(c, &st.now)
+	number(c, &st.today)
+	codeTable(c, &st.leads, func(l *leadEntry) {
+		leads.lead(&l.view)
+		number(c, &l.attempts, &l.touched)
+		if c.reading && c.err == nil && l.view == nil {
+			c.fail("a lead without content")
+		}
+	})
+	codeTable(c, &st.accounts, func(a *account) {
+		number(c, &a.leads, &a.wins, &a.lastLead, &a.lastWin)
+		number(c, &a.revenue)
+	})
+	codeGenerations(c, &st.seen, func(*struct{}) {})
+	for _, moved := range []*change{&st.segments.change, &st.changed} {
+		codeTable(c, &moved.tallies, func(t *tally) { number(c, &t.n, &t.pos) })
+		codeTable(c, &moved.moments, func(m *[rates]moments) {
+			for r := range m {
+				number(c, &m[r].k, &m[r].n, &m[r].pos, &m[r].n2, &m[r].pos2n)
+			}
+		})
+	}
+	st.codePartners(leads)
+	codeGenerations(c, &st.claims, func(x *claim) {
+		number(c, &x.partner)
+		number(c, &x.amount)
+		c.hash(&x.account)
+		c.flag(&x.won)
+		if c.reading && c.err == nil && (x.partner < 0 || int(x.partner) >= len(st.byNumber)) {
+			c.fail("an event of no partner")
+		}
+	})
+	if c.reading {
+		st.segments.weigh()
+	}
+}
+
+// codePartners codes the partners in the order in which they became known.
+func (st *State) codePartners(c *leadCoder) {
+	n := len(st.byNumber)
+	c.length(&n, 1)
+	for i := range n {
+		var id string
+		if !c.reading {
+			id = string(st.byNumber[i].ID)
+		}
+		c.text(&id)
+		if c.err != nil {
+			return
+		}
+		if c.reading && st.partners[record.PartnerID(id)] != nil {
+			c.fail("a partner twice")
+			return
+		}
+		c.partner(st.partner(record.PartnerID(id)), st.today)
+	}
+}
+
+func (c *leadCoder) partner(p *PartnerState, today day) {
+	c.u64(&p.Version)
+	number(c.coder, &p.integrations, &p.overlaps)
+	number(c.coder, &p.surveyScore)
+	for l := range p.last {
+		number(c.coder, &p.last[l])
+	}
+	c.profile(p)
+	p.today = today
+	for k := range p.series {
+		c.series(&p.series[k], &p.sums[k], today)
+	}
+	c.offers(&p.offers)
+	codeTable(c.coder, &p.segments, func(t *tally) { number(c.coder, &t.n, &t.pos) })
+	codeTable(c.coder, &p.accounts, func(d *dealings) {
+		number(c.coder, &d.offers, &d.wins, &d.last)
+		number(c.coder, &d.overlap, &d.protected)
+	})
+}
+
+// series codes the days inside the longest window and the sums over life; the
+// other sums follow from them.
+func (c *leadCoder) series(s *series, t *sums, today day) {
+	number(c.coder, &t.n[life], &t.amount[life])
+	n := len(s.entries) - int(s.from[w364])
+	c.length(&n, 3)
+	if !c.reading {
+		for i := int(s.from[w364]); i < len(s.entries); i++ {
+			amount := int64(0)
+			if s.amounts != nil {
+				amount = s.amounts[i]
+			}
+			number(c.coder, &s.entries[i].day, &s.entries[i].n)
+			number(c.coder, &amount)
+		}
+		return
+	}
+	total := *t
+	*t = sums{}
+	for range n {
+		var e entry
+		var amount int64
+		number(c.coder, &e.day, &e.n)
+		number(c.coder, &amount)
+		if c.err == nil && (e.day > today || len(s.entries) > 0 && e.day <= s.entries[len(s.entries)-1].day) {
+			c.fail("days out of order")
+		}
+		if c.err != nil {
+			return
+		}
+		s.add(t, today, e.day, e.n, amount)
+	}
+	t.n[life], t.amount[life] = total.n[life], total.amount[life]
+}
+
+// profile codes the record and what events changed in what it says.
+func (c *leadCoder) profile(p *PartnerState) {
+	var text []byte
+	if !c.reading && p.record != nil {
+		text, c.err = json.Marshal(p.record)
+	}
+	s := string(text)
+	c.text(&s)
+	if c.reading && s != "" && c.err == nil {
+		p.record = new(record.Partner)
+		if err := json.Unmarshal([]byte(s), p.record); err != nil {
+			c.fail("a partner's record: " + err.Error())
+			return
+		}
+		p.profile = profileOf(p.record, c.set.readPartner(p.record), table[period]{})
+	}
+	r := &p.profile
+	c.text(&r.tier)
+	r.tierKey = hash(r.tier)
+	span := func(v *period) { number(c.coder, &v.from, &v.to) }
+	codeTable(c.coder, &r.earned, span)
+	codeTable(c.coder, &r.certs, span)
+	span(&r.contract)
+	list(c.coder, &r.statuses, 10, func(s *standing) {
+		c.float(&s.code)
+		span(&s.valid)
+	})
+}
+
+func (c *leadCoder) offers(b *offerBook) {
+	book := *b
+	list(c.coder, &book.list, 20, func(o *offer) {
+		c.hash(&o.id)
+		c.hash(&o.lead)
+		c.lead(&o.view)
+		number(c.coder, &o.made, &o.reply.at)
+		number(c.coder, &o.day, &o.done, &o.reply.day, &o.result.day)
+		number(c.coder, &o.reply.kind)
+		number(c.coder, &o.result.outcome)
+		for _, h := range []*uint64{&o.reply.by, &o.result.by, &o.dealBy} {
+			c.hash(h)
+		}
+		c.flag(&o.waiting)
+		c.flag(&o.working)
+	})
+	if c.reading {
+		*b = offerBook{}
+		for _, o := range book.list {
+			b.add(o)
+		}
+	}
+	codeTable(c.coder, &b.deals, func(d *deal) {
+		c.hash(&d.lead)
+		c.hash(&d.by)
+		number(c.coder, &d.day)
+	})
+	codeTable(c.coder, &b.effects, func(e *effect) {
+		number(c.coder, &e.kind)
+		number(c.coder, &e.day, &e.known)
+		number(c.coder, &e.amount)
+		c.hash(&e.key)
+		c.hash(&e.deal)
+		c.flag(&e.byID)
+		if c.reading && c.err == nil && e.kind > kinds {
+			c.fail("an effect of no kind")
+		}
+	})
+}

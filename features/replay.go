@@ -1,0 +1,466 @@
+package features
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"bellwether/datasets/record"
+)
+
+// Source gives a data set's records, each kind by itself: the versions of
+// partners in any order, leads in the order of their creation, events in the
+// order in which they became known. A record handed to f is f's until f
+// returns, but a partner's is kept.
+type Source interface {
+	Partners(ctx context.Context, f func(*record.Partner) error) error
+	Leads(ctx context.Context, f func(*record.Lead) error) error
+	Events(ctx context.Context, f func(batch []record.Event) error) error
+}
+
+// ReplayOptions are settings of a replay; the zero value will do.
+type ReplayOptions struct {
+	Workers  int                // goroutines that fold partners; 0 means one per processor
+	Until    time.Time          // what became known from then on is left out; zero: nothing is
+	Progress func(events int64) // called now and then with the events read so far
+}
+
+// Sink takes the rows a replay makes. A nil function leaves its rows out. Rows
+// are valid until the function returns.
+type Sink struct {
+	// Offers takes one row per offer made, as of just before it became known, all
+	// three blocks wide. An offer known more than a day after it was made has no
+	// row: what its decision knew cannot be told. Nor has an offer of a lead nobody
+	// described.
+	Offers func(*Rows) error
+	// Months takes the partner block of every partner known at the first midnight
+	// of each month after the first event, in order of id.
+	Months func(*Rows) error
+}
+
+// Key says what a row is of.
+type Key struct {
+	Lead    record.LeadID
+	Partner record.PartnerID
+	Event   record.EventID // the offer made
+	Offer   record.OfferID
+	At      time.Time // as of when
+	Attempt int       // 1 for the first offer of the lead
+}
+
+// Stats count what a replay met.
+type Stats struct {
+	Events     int64     `json:"events"`
+	Repeats    int64     `json:"repeats"`     // events met again, counted once
+	Offers     int64     `json:"offers"`      // offer rows
+	Months     int64     `json:"months"`      // month rows
+	LateOffers int64     `json:"late_offers"` // offers without a row: known too late
+	NoLead     int64     `json:"no_lead"`     // offers without a row: lead not known
+	From       time.Time `json:"from"`        // when the first and the last event became known
+	To         time.Time `json:"to"`
+}
+
+// lateOffer is how much later than it was made an offer may become known and
+// still have a row, in seconds.
+const lateOffer = secondsPerDay
+
+// chunk bounds how many events are folded between two waits for each other; two
+// of them are in memory.
+const (
+	chunkEvents = 8_192
+	chunkFloats = 1 << 20 // of rows
+)
+
+// Replay folds a data set from its beginning and hands out training rows on the
+// way; it returns the state at the end. Rows and state are the same bit for bit
+// as those of a State fed in the same order, whatever the number of workers.
+//
+// Memory holds the partners, the accounts, the leads of the last
+// Options.LeadDays and two chunks of rows. Partners are divided among the
+// workers; the calling goroutine reads ahead by one chunk and does what belongs
+// to no single partner. At midnight everybody waits and the segments are frozen.
+func Replay(ctx context.Context, src Source, set *Set, opt ReplayOptions, sink Sink) (*State, Stats, error) {
+	workers := opt.Workers
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	r := &replay{
+		ctx: ctx, set: set, opt: opt, sink: sink, state: NewState(set), until: math.MaxInt64, newest: math.MinInt64,
+		workers: make([]worker, workers), filling: newChunk(set, workers), folding: newChunk(set, workers),
+	}
+	if !opt.Until.IsZero() {
+		r.until = opt.Until.Unix()
+	}
+	if err := r.run(src); err != nil {
+		return nil, r.stats, err
+	}
+	return r.state, r.stats, nil
+}
+
+type replay struct {
+	ctx     context.Context
+	set     *Set
+	opt     ReplayOptions
+	sink    Sink
+	state   *State
+	stats   Stats
+	until   int64
+	newest  int64 // creation of the newest lead
+	frozen  day // the day the segments are frozen for
+	workers []worker
+	filling *chunk
+	folding *chunk // handed to the workers, or done and not yet given out
+	wait    sync.WaitGroup
+	err     error
+}
+
+// worker is one goroutine's own memory.
+type worker struct {
+	moved change
+	view  LeadView
+}
+
+// item is one thing for one partner's worker to do.
+type item struct {
+	taken
+	record *record.Partner // a version of the partner's record, if set
+	row    int             // which of the chunk's rows to make first; -1 for none
+	undo   bool            // only take back what fact.corrects counted
+}
+
+// chunk is the work of a part of one day and the rows that come of it.
+type chunk struct {
+	today day
+	items [][]item // by worker
+	n     int
+	rows  Rows
+}
+
+func newChunk(set *Set, workers int) *chunk {
+	return &chunk{items: make([][]item, workers), rows: Rows{Width: set.Width(), set: set}}
+}
+
+func (c *chunk) reset() {
+	for w := range c.items {
+		clear(c.items[w]) // so that nothing dead stays reachable
+		c.items[w] = c.items[w][:0]
+	}
+	c.n, c.rows.Keys = 0, c.rows.Keys[:0]
+}
+
+func (r *replay) run(src Source) error {
+	versions, err := partnerVersions(r.ctx, src)
+	if err != nil {
+		return err
+	}
+	nextLead, stop, leadErr := pullLeads(r.ctx, src)
+	defer stop()
+	lead, more := nextLead()
+	// before delivers what became known by t.
+	before := func(t int64) error {
+		for more || len(versions) > 0 {
+			created, known := int64(math.MaxInt64), int64(math.MaxInt64)
+			if more {
+				created = lead.CreatedAt.Unix()
+			}
+			if len(versions) > 0 {
+				known = versions[0].KnownAt.Unix()
+			}
+			switch {
+			case min(created, known) > t:
+				return nil
+			case known <= created:
+				r.putPartner(versions[0], known)
+				versions = versions[1:]
+			default:
+				if err := r.putLead(lead, created); err != nil {
+					return err
+				}
+				lead, more = nextLead()
+			}
+		}
+		return *leadErr
+	}
+	err = src.Events(r.ctx, func(batch []record.Event) error {
+		if err := r.ctx.Err(); err != nil {
+			return err
+		}
+		for i := range batch {
+			known := batch[i].Known().Unix()
+			if known >= r.until {
+				return errStop
+			}
+			if err := before(known); err != nil {
+				return err
+			}
+			r.event(&batch[i], known)
+			if r.err != nil {
+				return r.err
+			}
+		}
+		if r.opt.Progress != nil {
+			r.opt.Progress(r.stats.Events)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errStop) {
+		r.wait.Wait()
+		return err
+	}
+	last := r.until - 1
+	if r.until == math.MaxInt64 {
+		last = r.state.now
+	}
+	if err := before(last); err != nil {
+		r.wait.Wait()
+		return err
+	}
+	r.at(last)
+	return r.finish()
+}
+
+// errStop ends the reading of events before the end of the source.
+var errStop = errors.New("stop")
+
+// finish folds what is left and gathers the workers' changes.
+func (r *replay) finish() error {
+	r.submit()
+	r.submit()
+	if r.err != nil {
+		return r.err
+	}
+	for i := range r.workers {
+		r.state.changed.plus(&r.workers[i].moved)
+	}
+	r.state.rollAll()
+	return nil
+}
+
+func partnerVersions(ctx context.Context, src Source) ([]*record.Partner, error) {
+	var versions []*record.Partner
+	err := src.Partners(ctx, func(p *record.Partner) error {
+		versions = append(versions, p)
+		return nil
+	})
+	slices.SortStableFunc(versions, func(a, b *record.Partner) int { return a.KnownAt.Compare(b.KnownAt) })
+	return versions, err
+}
+
+// pullLeads turns the source's leads into a function that gives the next one.
+func pullLeads(ctx context.Context, src Source) (next func() (*record.Lead, bool), stop func(), err *error) {
+	err = new(error)
+	next, stop = iter.Pull(func(yield func(*record.Lead) bool) {
+		e := src.Leads(ctx, func(l *record.Lead) error {
+			if !yield(l) {
+				return errStop
+			}
+			return nil
+		})
+		if !errors.Is(e, errStop) {
+			*err = e
+		}
+	})
+	return next, stop, err
+}
+
+// at moves the clock to t, closing the chunk of the day before.
+func (r *replay) at(t int64) {
+	if today := dayOf(t); today > r.filling.today {
+		if r.filling.n > 0 {
+			r.submit()
+		}
+		r.filling.today = today
+	}
+	r.state.turn(t)
+	r.filling.today = r.state.today
+}
+
+func (r *replay) putPartner(p *record.Partner, known int64) {
+	r.at(known)
+	st := r.state.partner(p.ID)
+	r.push(item{taken: taken{partner: st}, record: p, row: -1})
+}
+
+func (r *replay) putLead(l *record.Lead, created int64) error {
+	if created < r.newest {
+		return record.Errorf(record.Invalid, "replay", "lead %q, created %s, comes after one created %s: leads must be in the order of their creation",
+			l.ID, l.CreatedAt.Format(time.RFC3339), time.Unix(r.newest, 0).UTC().Format(time.RFC3339))
+	}
+	r.newest = created
+	r.at(created)
+	r.state.PutLead(l)
+	return nil
+}
+
+func (r *replay) event(e *record.Event, known int64) {
+	if r.stats.Events == 0 {
+		r.stats.From = e.Known()
+	}
+	r.stats.Events++
+	r.stats.To = e.Known()
+	r.at(known)
+	t, ok := r.state.take(e)
+	if !ok {
+		r.stats.Repeats++
+		return
+	}
+	if t.corrected != nil {
+		undo := taken{partner: t.corrected, fact: fact{corrects: t.fact.corrects}, correctedAccount: t.correctedAccount}
+		r.push(item{taken: undo, row: -1, undo: true})
+	}
+	if t.merged != nil {
+		r.merge(&t)
+		return
+	}
+	r.push(item{taken: t, row: r.row(e, &t)})
+}
+
+// row reserves a place for an offer's row, if it is to have one.
+func (r *replay) row(e *record.Event, t *taken) int {
+	if t.fact.kind != isOffer || r.sink.Offers == nil {
+		return -1
+	}
+	switch {
+	case t.fact.view == nil:
+		r.stats.NoLead++
+		return -1
+	case t.fact.known-t.fact.at > lateOffer:
+		r.stats.LateOffers++
+		return -1
+	}
+	rows := &r.filling.rows
+	rows.Keys = append(rows.Keys, Key{e.Lead, e.Partner, e.ID, e.Offer, e.Known(), int(t.lead.attempts) + 1})
+	return len(rows.Keys) - 1
+}
+
+// merge makes two partners one, with everybody waiting: they may be different
+// workers'.
+func (r *replay) merge(t *taken) {
+	r.submit()
+	r.wait.Wait()
+	r.openDay(r.filling.today)
+	for _, p := range []*PartnerState{t.partner, t.merged} {
+		p.roll(r.filling.today)
+	}
+	t.partner.absorb(t.merged, &r.workers[0].moved)
+}
+
+func (r *replay) push(it item) {
+	c := r.filling
+	w := int(it.partner.number) % len(c.items)
+	c.items[w] = append(c.items[w], it)
+	c.n++
+	if c.n >= chunkEvents || len(c.rows.Keys)*c.rows.Width >= chunkFloats {
+		r.submit()
+	}
+}
+
+// submit hands the chunk being filled to the workers once they are done with
+// the one before, gives out that one's rows, and begins a new chunk.
+func (r *replay) submit() {
+	r.wait.Wait()
+	r.openDay(r.filling.today)
+	r.filling, r.folding = r.folding, r.filling
+	done, c := r.filling, r.folding
+	if need := len(c.rows.Keys) * c.rows.Width; cap(c.rows.X) < need {
+		c.rows.X = make([]float64, need)
+	} else {
+		c.rows.X = c.rows.X[:need]
+	}
+	for w := range r.workers {
+		if len(c.items[w]) > 0 {
+			r.wait.Go(func() { r.workers[w].fold(r.state, c, c.items[w]) })
+		}
+	}
+	if len(done.rows.Keys) > 0 && r.err == nil {
+		r.stats.Offers += int64(len(done.rows.Keys))
+		r.err = r.sink.Offers(&done.rows)
+	}
+	done.reset()
+	done.today = c.today
+}
+
+// fold does one worker's part of a chunk.
+func (w *worker) fold(st *State, c *chunk, items []item) {
+	_, partner, pair := st.set.Sides()
+	width := c.rows.Width
+	for i := range items {
+		it := &items[i]
+		p := it.partner
+		p.roll(c.today)
+		if it.row >= 0 {
+			dst := c.rows.X[it.row*width : (it.row+1)*width]
+			w.view.prepare(it.fact.view, st, it.lead)
+			st.set.LeadRow(dst[:partner], &w.view)
+			st.set.partnerRow(dst[partner:pair], p, st, c.today)
+			st.set.PairRow(dst[pair:], &w.view, p)
+		}
+		switch {
+		case it.record != nil:
+			p.put(st.set, it.record, &w.moved)
+		case it.undo:
+			p.takeBack(it.fact.corrects, it.correctedAccount, &w.moved)
+		default:
+			p.fold(&it.fact, &w.moved)
+		}
+	}
+}
+
+// openDay freezes the segments at the midnights up to today, the workers
+// waiting, and gives out month rows on the way.
+func (r *replay) openDay(today day) {
+	if today <= r.frozen {
+		return
+	}
+	for w := range r.workers {
+		r.state.segments.freeze(&r.workers[w].moved)
+	}
+	if r.sink.Months != nil && r.stats.Events > 0 {
+		first := max(r.frozen, dayOf(r.stats.From.Unix()))
+		for m := nextMonth(first); m <= today && r.err == nil; m = nextMonth(m) {
+			r.err = r.months(m)
+		}
+	}
+	r.frozen = today
+}
+
+// nextMonth is the first day of the month after the one d is in.
+func nextMonth(d day) day {
+	y, m, _ := time.Unix(int64(d)*secondsPerDay, 0).UTC().Date()
+	return dayOf(time.Date(y, m+1, 1, 0, 0, 0, 0, time.UTC).Unix())
+}
+
+func (r *replay) months(today day) error {
+	rows := Rows{Width: len(r.set.partner), set: r.set, months: true}
+	at := time.Unix(int64(today)*secondsPerDay, 0).UTC()
+	flush := func() error {
+		r.stats.Months += int64(len(rows.Keys))
+		err := r.sink.Months(&rows)
+		rows.Keys, rows.X = rows.Keys[:0], rows.X[:0]
+		return err
+	}
+	for _, p := range r.state.byID {
+		if p.Version == 0 {
+			continue // first met in what is not folded yet
+		}
+		p.roll(today)
+		n := len(rows.X)
+		rows.X = slices.Grow(rows.X, rows.Width)[:n+rows.Width]
+		r.set.partnerRow(rows.X[n:], p, r.state, today)
+		rows.Keys = append(rows.Keys, Key{Partner: p.ID, At: at})
+		if len(rows.X) >= chunkFloats {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if len(rows.Keys) == 0 {
+		return nil
+	}
+	return flush()
+}
