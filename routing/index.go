@@ -101,6 +101,9 @@ func (ix *Index) Partner(id record.PartnerID) *record.Partner {
 	return nil
 }
 
+// At returns the partner of an index number, as Partner does.
+func (ix *Index) At(number uint32) *record.Partner { return ix.entries[number].partner }
+
 // Names lists the partners of a refusal, in index order.
 func (ix *Index) Names(r record.Refusal) ([]record.PartnerID, error) {
 	set := roaring.New()

@@ -88,10 +88,11 @@ func (l *Labels) Observe(e *record.Event) {
 		}
 	case record.DealWon, record.DealLost:
 		o := l.find(e)
-		if o == nil || !settle(&o.deal, e, e.Type == record.DealWon) || e.Type == record.DealLost {
+		if o != nil && !settle(&o.deal, e, e.Type == record.DealWon) || e.Type == record.DealLost {
 			return
 		}
-		for i := l.byLead[e.Lead]; i >= 0; i = l.offers[i].before {
+		i, ok := l.byLead[e.Lead]
+		for ; ok && i >= 0; i = l.offers[i].before {
 			if l.offers[i].partner != e.Partner {
 				l.offers[i].moved = min(l.offers[i].moved, known)
 			}

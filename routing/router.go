@@ -296,7 +296,8 @@ func (c *choice) predict(out []record.Candidate, rows []float64, rates rates) {
 	if m == nil {
 		width := len(rows) / n
 		for i := range out {
-			out[i].Win, out[i].WinLo, out[i].WinHi, out[i].Accept = rates.of(rows[i*width : (i+1)*width])
+			out[i].Win, out[i].WinLo, out[i].WinHi = rates.of(rows[i*width : (i+1)*width])
+			out[i].Accept = 1
 		}
 		return
 	}
