@@ -2,87 +2,382 @@ package serving
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 
 	"bellwether/datasets/record"
+	"bellwether/features"
+	"bellwether/models/registry"
+	"bellwether/routing"
+	"bellwether/serving/store"
 )
 
-// RouteOptions are what a caller may say about one routing beside the lead.
-type RouteOptions struct {
-	// IdempotencyKey makes a repeat of the same request answer with the same
-	// decision; Scope keeps the keys of different callers apart.
-	IdempotencyKey string
-	Scope          string
-	// Explore switches exploration on or off for this lead; nil leaves it to
-	// the policy.
-	Explore *bool
+// Engine answers every use case. Its methods may be called from any goroutine;
+// an answer is given only after everything it rests on is on disk.
+type Engine struct {
+	cfg      Config
+	store    *store.Store
+	registry *registry.Registry
+	folder   folder
+
+	// mu guards the book and what stands beside it. See the package comment for
+	// what is done under which lock.
+	mu        sync.RWMutex
+	book      *book
+	win       winModel
+	broken    error // why nothing can be answered from the book; nil when it can
+	closed    bool
+	recovered int // times the book was rebuilt
+
+	tickets *tickets
+	wake    chan struct{} // has a value while something is staged
+	scratch chan *routing.Scratch
+	ingest  sync.Mutex // held by writers of events that bring their own ids
+	health  health
+	swap    sync.Mutex // held while a model is taken up
+
+	calls sync.WaitGroup // calls in flight that may write
+	tasks tasks
+	saved uint64 // position of the last snapshot; tend's own
 }
 
-// Routed is a decision with the life of its offer.
-type Routed struct {
-	Decision *record.Decision
-	Offer    *record.Offer // nil when nobody was eligible, and for previews
-	Repeat   bool          // the decision existed before this call
+// tasks are the engine's goroutines and how to stop them: first those that
+// write, then the committer.
+type tasks struct {
+	writers, committer         sync.WaitGroup
+	stopWriters, stopCommitter context.CancelFunc
 }
 
-// Outcome reports what became of a lead or deal.
-type Outcome struct {
-	ID         record.EventID    // the caller's id of this report; empty makes one
-	Decision   record.DecisionID // either this
-	Deal       record.DealID     // or a deal with its Partner
-	Partner    record.PartnerID
-	Won        bool
-	At         time.Time // zero: now
-	Amount     record.Money
-	Products   []string
-	Reason     string         // of a loss
-	Supersedes record.EventID // the earlier outcome this one corrects
+// Start opens the book over a store and begins to answer. It returns when the
+// book is up to date with the log. The store is the engine's until Close.
+func Start(ctx context.Context, st *store.Store, reg *registry.Registry, cfg Config) (*Engine, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.Policy.Check(); err != nil {
+		return nil, err
+	}
+	e := &Engine{cfg: cfg, store: st, registry: reg, folder: folder{st, cfg.Logger}, tickets: newTickets(),
+		wake: make(chan struct{}, 1), scratch: make(chan *routing.Scratch, cfg.Scorers)}
+	for range cfg.Scorers {
+		e.scratch <- new(routing.Scratch)
+	}
+	if err := e.keepPolicy(); err != nil {
+		return nil, err
+	}
+	e.win = e.startingModel()
+	var err error
+	if e.book, err = e.folder.bookAt(ctx, e.win.set, cfg.Policy, st.Head(), time.Time{}); err != nil {
+		return nil, err
+	}
+	e.book.advance(cfg.Clock().UTC())
+	e.saved = e.book.next
+	e.pollHealth()
+	e.run(context.WithoutCancel(ctx))
+	return e, nil
 }
 
-// Reported says what an outcome or event call wrote.
-type Reported struct {
-	Event  record.EventID
-	Repeat bool // the same was reported before: nothing was written
+func (e *Engine) run(ctx context.Context) {
+	writing, stopWriters := context.WithCancel(ctx)
+	committing, stopCommitter := context.WithCancel(ctx)
+	e.tasks.stopWriters, e.tasks.stopCommitter = stopWriters, stopCommitter
+	e.tasks.writers.Go(func() { e.tend(writing) })
+	e.tasks.writers.Go(func() { e.watch(writing) })
+	e.tasks.committer.Go(func() { e.commit(committing) })
 }
 
-// Ingested counts what a batch of events did.
-type Ingested struct {
-	Taken    int
-	Repeats  int    // were there already, unchanged
-	Position uint64 // log position after the last of them
+// Close refuses new calls, finishes those taken, writes a snapshot and stops
+// every goroutine. It does not close the store.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return nil
+	}
+	e.closed = true
+	e.mu.Unlock()
+	e.calls.Wait()
+	e.tasks.stopWriters()
+	e.tasks.writers.Wait()
+	err := e.saveSnapshot(context.Background())
+	e.tasks.stopCommitter()
+	e.tasks.committer.Wait()
+	return err
 }
 
-// PartnerView is a partner as the engine holds it.
-type PartnerView struct {
-	Partner record.Partner
-	Version uint64 // log position of this version; the ETag
-	Open    int    // offers waiting for its answer
-	Load    int    // offers counted against its capacity in this period
+// Status tells the engine's condition without waiting.
+func (e *Engine) Status() Status {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	s := Status{Position: e.book.next, Synced: e.store.Head(), Partners: e.book.index.Len(), Open: len(e.book.open.by),
+		Degraded: e.win.model == nil, WinModel: e.win.id(), Churn: e.health.id(), Recovered: e.recovered}
+	err := e.usable()
+	if err == nil {
+		err = e.store.Writable()
+	}
+	s.Ready = err == nil
+	if err != nil {
+		s.Reason = err.Error()
+	}
+	return s
 }
 
-// PartnerPage is one page of partners in id order.
-type PartnerPage struct {
-	Partners []PartnerView
-	Next     record.PartnerID // cursor of the next page; empty at the end
-	Total    int
+var errClosed = record.Errorf(record.Unavailable, "", "the server is shutting down: try again in a moment")
+
+// usable says why nothing can be answered from the book now; the caller holds
+// mu.
+func (e *Engine) usable() error {
+	if e.closed {
+		return errClosed
+	}
+	return e.broken
 }
 
-// AtRiskQuery selects standings.
-type AtRiskQuery struct {
-	At      time.Time // zero: now; standings of the past are not kept
-	MinRisk float64
-	Limit   int // 0: all
+// enter counts a call that may write, unless the engine is closing; the caller
+// calls leave when it has its answer.
+func (e *Engine) enter() (leave func(), err error) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if err := e.usable(); err != nil {
+		return nil, err
+	}
+	e.calls.Add(1)
+	return e.calls.Done, nil
 }
 
-// ModelInfo is one version of a model in the registry.
-type ModelInfo struct {
-	Name    string
-	Version string
-	Hash    string
-	Current bool   // what the registry's current points to
-	Loaded  bool   // what this engine answers with
-	Refused string // why the engine does not load the current version
-	Card    []byte // JSON
+// stamp is the time of what is written now; the caller holds mu.
+func (e *Engine) stamp() time.Time {
+	now := e.cfg.Clock().UTC()
+	if now.Before(e.book.last) {
+		return e.book.last
+	}
+	return now
+}
+
+// read runs f on the book, up to date with the time, and waits until what f saw
+// is on disk.
+func (e *Engine) read(ctx context.Context, f func(b *book, now time.Time) error) error {
+	e.mu.RLock()
+	if now := e.stamp(); e.stale(now) {
+		e.mu.RUnlock()
+		e.mu.Lock()
+		e.book.advance(now)
+		e.mu.Unlock()
+		e.mu.RLock()
+	}
+	err := e.broken
+	if err == nil {
+		err = f(e.book, e.stamp())
+	}
+	ticket := e.store.Ticket()
+	e.mu.RUnlock()
+	if err != nil {
+		return err
+	}
+	return e.tickets.wait(ctx, ticket)
+}
+
+// stale reports whether a midnight has passed since the book was advanced.
+func (e *Engine) stale(now time.Time) bool { return day(now) != day(e.book.last) }
+
+func day(t time.Time) int64 { return t.Unix() / 86400 }
+
+// write runs f with the book to itself; what f puts into the batch is staged and
+// folded before anybody else sees the book. f must not change the book. write
+// returns without waiting for the disk.
+func (e *Engine) write(f func(now time.Time, batch *store.Batch) error) (ticket uint64, err error) {
+	if err := e.store.Writable(); err != nil {
+		return 0, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.broken != nil {
+		return 0, e.broken
+	}
+	now := e.stamp()
+	if e.stale(now) {
+		e.book.advance(now)
+	}
+	var batch store.Batch
+	if err := f(now, &batch); err != nil {
+		return 0, err
+	}
+	if batch.Empty() {
+		return e.store.Ticket(), nil
+	}
+	first, ticket := e.store.Stage(&batch)
+	for i := range batch.Len() {
+		kind, body := batch.Item(i)
+		if err := e.book.fold(first+uint64(i), kind, body); err != nil {
+			// Bytes we just encoded do not decode: a fault of ours. The batch is
+			// staged, so the book must be made again from what it will be on disk.
+			e.broken = err
+			break
+		}
+	}
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+	return ticket, e.broken
+}
+
+// writeAndWait is write, answering once the batch is on disk.
+func (e *Engine) writeAndWait(ctx context.Context, f func(now time.Time, batch *store.Batch) error) error {
+	ticket, err := e.write(f)
+	if err != nil {
+		return err
+	}
+	return e.tickets.wait(ctx, ticket)
+}
+
+// commit syncs what is staged, until the context ends and nothing is left.
+func (e *Engine) commit(ctx context.Context) {
+	for {
+		select {
+		case <-e.wake:
+			e.flush(ctx)
+		case <-ctx.Done():
+			e.flush(ctx)
+			return
+		}
+	}
+}
+
+func (e *Engine) flush(ctx context.Context) {
+	ticket, err := e.store.Flush()
+	e.tickets.through(ticket)
+	if err == nil {
+		e.mu.RLock()
+		err = e.broken
+		e.mu.RUnlock()
+	}
+	if err != nil {
+		e.recover(ctx, err)
+	}
+}
+
+// recover drops what could not be synced and rebuilds the book from disk, trying
+// for as long as it takes. Until then nothing is answered from the book.
+func (e *Engine) recover(ctx context.Context, cause error) {
+	kind := record.Unavailable
+	if record.KindOf(cause) == record.Exhausted {
+		kind = record.Exhausted
+	}
+	failed := record.Errorf(kind, "", "writing has stopped: %w; nothing of this request was kept, try again later", cause)
+	e.cfg.Logger.Error("a sync failed; the book is rebuilt from disk", "error", cause)
+	const first, most = 50 * time.Millisecond, 10 * time.Second
+	for wait := first; ; wait = min(2*wait, most) {
+		err := e.rebuild(ctx, failed)
+		if err == nil {
+			e.cfg.Logger.Info("the book is rebuilt; writing goes on")
+			return
+		}
+		e.cfg.Logger.Error("the book could not be rebuilt", "error", err, "next_try", wait)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// rebuild is one attempt of recover.
+func (e *Engine) rebuild(ctx context.Context, failed error) error {
+	e.mu.Lock()
+	e.broken = failed
+	err := e.store.Discard()
+	e.tickets.lose(e.store.Ticket(), failed)
+	set := e.book.set
+	e.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	b, err := e.folder.bookAt(ctx, set, e.cfg.Policy, e.store.Head(), time.Time{})
+	if err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	b.advance(e.cfg.Clock().UTC())
+	e.book, e.broken = b, nil
+	e.recovered++
+	return nil
+}
+
+// tend lets time pass: midnights, expired offers, snapshots, disk space.
+func (e *Engine) tend(ctx context.Context) {
+	sweep, collect, snapshot := time.NewTicker(e.cfg.SweepEvery), time.NewTicker(e.cfg.CollectEvery), time.NewTicker(e.cfg.SnapshotEvery)
+	defer sweep.Stop()
+	defer collect.Stop()
+	defer snapshot.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return
+		case <-sweep.C:
+			e.passTime()
+			err = errors.Join(e.sweep(ctx), e.snapshotIfDue(ctx, e.cfg.SnapshotItems))
+		case <-collect.C:
+			e.store.Collect()
+		case <-snapshot.C:
+			err = e.snapshotIfDue(ctx, 1)
+		}
+		if err != nil && ctx.Err() == nil {
+			e.cfg.Logger.Warn("housekeeping", "error", err)
+		}
+	}
+}
+
+func (e *Engine) passTime() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.broken == nil {
+		e.book.advance(e.stamp())
+	}
+}
+
+func (e *Engine) snapshotIfDue(ctx context.Context, items uint64) error {
+	e.mu.RLock()
+	due := e.broken == nil && e.book.next >= e.saved+items
+	e.mu.RUnlock()
+	if !due {
+		return nil
+	}
+	return e.saveSnapshot(ctx)
+}
+
+// saveSnapshot writes a snapshot. Only tend calls it, and Close after tend has
+// ended.
+func (e *Engine) saveSnapshot(ctx context.Context) error {
+	e.mu.RLock()
+	err := e.broken
+	var snap store.Snapshot
+	if err == nil {
+		snap, err = e.book.snapshot()
+	}
+	ticket := e.store.Ticket()
+	e.mu.RUnlock()
+	if err != nil || snap.Position == 0 {
+		return err
+	}
+	// A snapshot of items that never reach the disk would one day stand for
+	// others that took their positions.
+	if err := e.tickets.wait(ctx, ticket); err != nil {
+		return err
+	}
+	e.saved = snap.Position
+	return e.store.SaveSnapshot(snap)
+}
+
+// keepPolicy writes the policy down by its hash, so that decisions made under it
+// can be replayed when it has changed.
+func (e *Engine) keepPolicy() error {
+	b, err := encodePolicy(&e.cfg.Policy)
+	if err != nil {
+		return err
+	}
+	return e.store.SetMeta("policy "+e.cfg.Policy.Name(), b)
 }
 
 // Status is the engine's condition, for readiness and metrics.
@@ -99,97 +394,6 @@ type Status struct {
 	Recovered int // times the book was rebuilt from disk since the start
 }
 
-// Engine answers every use case. Its methods may be called from any goroutine;
-// an answer is given only after everything it rests on is on disk.
-type Engine struct{}
-
-// Route decides who is offered the lead. A lead decided before is answered with
-// its chain's newest decision, a repeated idempotency key with its decision.
-// Nobody eligible is an answer, not an error.
-func (e *Engine) Route(ctx context.Context, lead *record.Lead, o RouteOptions) (*Routed, error) {
-	return nil, nil
-}
-
-// Preview decides without writing anything down or reserving anything.
-func (e *Engine) Preview(ctx context.Context, lead *record.Lead, o RouteOptions) (*Routed, error) {
-	return nil, nil
-}
-
-// Decision returns a decision and the life of its offer.
-func (e *Engine) Decision(ctx context.Context, id record.DecisionID) (*Routed, error) {
-	return nil, nil
-}
-
-// Accept marks the decision's offer accepted; again is not an error.
-func (e *Engine) Accept(ctx context.Context, id record.DecisionID) (*record.Offer, error) {
-	return nil, nil
-}
-
-// Decline marks the decision's offer declined and offers the lead to the next
-// best. Again with the same reason answers with that next decision.
-func (e *Engine) Decline(ctx context.Context, id record.DecisionID, reason, text string) (*Routed, error) {
-	return nil, nil
-}
-
-// Withdraw takes the offer back; the lead's chain ends.
-func (e *Engine) Withdraw(ctx context.Context, id record.DecisionID, reason string) (*record.Offer, error) {
-	return nil, nil
-}
-
-// Outcome records that a lead or deal was won or lost.
-func (e *Engine) Outcome(ctx context.Context, o Outcome) (Reported, error) { return Reported{}, nil }
-
-// Events takes a batch of events, all or none of them.
-func (e *Engine) Events(ctx context.Context, batch []record.Event) (Ingested, error) {
-	return Ingested{}, nil
-}
-
-// UpsertPartner writes a new version of a partner. ifVersion, if not nil, must
-// be its current version (0: it must not exist), else the answer is
-// Precondition.
-func (e *Engine) UpsertPartner(ctx context.Context, p *record.Partner, ifVersion *uint64) (*PartnerView, error) {
-	return nil, nil
-}
-
-// Partner returns one partner.
-func (e *Engine) Partner(ctx context.Context, id record.PartnerID) (*PartnerView, error) {
-	return nil, nil
-}
-
-// Partners returns up to limit partners with ids after the cursor.
-func (e *Engine) Partners(ctx context.Context, after record.PartnerID, limit int) (*PartnerPage, error) {
-	return nil, nil
-}
-
-// Health returns a partner's standing now.
-func (e *Engine) Health(ctx context.Context, id record.PartnerID) (*record.Standing, error) {
-	return nil, nil
-}
-
-// AtRisk returns standings by falling value at risk.
-func (e *Engine) AtRisk(ctx context.Context, q AtRiskQuery) ([]record.Standing, error) {
-	return nil, nil
-}
-
-// Models lists the registry.
-func (e *Engine) Models(ctx context.Context) ([]ModelInfo, error) { return nil, nil }
-
-// Promote makes a version current and answers with it from now on. A model this
-// program cannot use is refused and the old one stays.
-func (e *Engine) Promote(ctx context.Context, name, version string) (*ModelInfo, error) {
-	return nil, nil
-}
-
-// Rollback goes back to the version that was current before.
-func (e *Engine) Rollback(ctx context.Context, name string) (*ModelInfo, error) { return nil, nil }
-
-// Replay decides again from the log as it was and compares; nil means the same
-// to the last bit.
-func (e *Engine) Replay(ctx context.Context, id record.DecisionID) error { return nil }
-
-// Status tells the engine's condition without waiting.
-func (e *Engine) Status() Status { return Status{} }
-
-// Close refuses new calls, finishes those taken, writes a snapshot and stops
-// every goroutine. It does not close the store.
-func (e *Engine) Close() error { return nil }
+// emptySet is the feature set of an engine without a model: every feature, no
+// attributes, and therefore the same in every run.
+func emptySet() *features.Set { return features.NewSet(features.Schema{}, features.Options{}) }

@@ -52,6 +52,12 @@ func (b *Batch) PutPosition(k Key, i int) {
 // Len returns the number of log items.
 func (b *Batch) Len() int { return len(b.items) }
 
+// Item returns the i-th log item; its body is not to be changed.
+func (b *Batch) Item(i int) (Kind, []byte) { return Kind(b.items[i][0]), b.items[i][1:] }
+
+// Empty reports whether there is nothing to write.
+func (b *Batch) Empty() bool { return len(b.items)+len(b.puts) == 0 }
+
 // Stage gives the batch its places in the log and shows it to readers. The
 // ticket it returns is what Flush answers with once the batch is on disk. The
 // batch is the store's from here on.
@@ -271,8 +277,8 @@ func (s *Store) Load(f func(*Loader) error) error {
 	return err
 }
 
-// Append adds a log item under the key of an index entry that leads to it, and
-// returns its position. encode appends the record to the slice it is given.
+// Append adds a log item, with an index entry that leads to it if k is not nil,
+// and returns its position. encode appends the record to the slice it is given.
 func (l *Loader) Append(kind Kind, k Key, encode func(dst []byte) []byte) (uint64, error) {
 	const checkEvery = 1 << 12
 	if l.n%checkEvery == 0 {
@@ -284,6 +290,9 @@ func (l *Loader) Append(kind Kind, k Key, encode func(dst []byte) []byte) (uint6
 	l.n++
 	if err := l.wb.Set(itemKey(pos), encode([]byte{byte(kind)})); err != nil {
 		return 0, l.s.fault("load", err)
+	}
+	if k == nil {
+		return pos, nil
 	}
 	return pos, l.s.fault("load", l.wb.Set(k, Position(pos)))
 }

@@ -20,9 +20,6 @@ func metaKey(name string) Key    { return textKey('m', name) }
 func itemKey(pos uint64) Key     { return position([]byte{'l'}, pos) }
 func snapshotKey(pos uint64) Key { return position([]byte{'s'}, pos) }
 
-// PartnerKey leads to the position of a partner's newest version.
-func PartnerKey(id record.PartnerID) Key { return textKey('p', string(id)) }
-
 // LeadKey leads to the position of a lead's newest record.
 func LeadKey(id record.LeadID) Key { return textKey('v', string(id)) }
 
@@ -38,13 +35,10 @@ func OfferKey(id record.DecisionID) Key { return textKey('o', string(id)) }
 // EventKey leads to an event's position.
 func EventKey(id record.EventID) Key { return textKey('e', string(id)) }
 
-// OutcomeKey leads to the id of the outcome in force for a decision or, if that
-// is empty, for a deal of a partner.
-func OutcomeKey(d record.DecisionID, p record.PartnerID, deal record.DealID) Key {
-	if d != "" {
-		return textKey('r', "d"+string(d))
-	}
-	return textKey('r', "p"+string(p)+"\x00"+string(deal))
+// OutcomeKey leads to the id of the outcome in force for what a partner did with
+// a lead, a deal, or a deal that came of a lead.
+func OutcomeKey(p record.PartnerID, lead record.LeadID, deal record.DealID) Key {
+	return textKey('r', string(p)+"\x00"+string(lead)+"\x00"+string(deal))
 }
 
 // RepeatKey leads to what an idempotency key of a caller stands for.

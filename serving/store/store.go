@@ -18,16 +18,14 @@
 // hold no zero byte.
 //
 //	m name                    format, salt, seed, head (next log position, 8 bytes big endian),
-//	                          loading (present while a bulk load runs)
+//	                          loading (present while a bulk load runs), "kept " and the caller's name
 //	l position(8)             kind byte, record: the log
-//	p partner id              position of the partner's newest version
 //	v lead id                 position of the lead's newest record
 //	c lead id                 id of the newest decision of the lead's chain
 //	d decision id             position of the decision
 //	o decision id             record.Offer: the offer's life so far
 //	e event id                position of the event
-//	r "d" decision id         event id of the outcome in force
-//	r "p" partner id 0 deal   the same for a deal of a partner
+//	r partner 0 lead 0 deal   event id of the outcome in force
 //	i hash(32)                hash of the request, decision id: an idempotency key; expires
 //	s position(8) chunk(4)    snapshot of the live state as of a position; chunk 0, written
 //	                          last, holds its fingerprint, the parts' names, lengths and sums
@@ -127,9 +125,9 @@ func Open(dir string, o Options) (*Store, error) {
 	s := &Store{dir: dir, opts: o, over: map[string]overlay{}}
 	bo := badger.DefaultOptions(dir).WithLogger(logger{o.Logger.With("part", "badger")}).
 		WithMemTableSize(memTable).WithNumMemtables(2).WithBlockCacheSize(64 << 20).WithCompression(options.None).
-		WithDetectConflicts(false).WithMetricsEnabled(false).WithSyncWrites(true).WithValueLogFileSize(64 << 20)
+		WithDetectConflicts(false).WithMetricsEnabled(false).WithSyncWrites(true).WithValueLogFileSize(64 << 20).WithValueThreshold(valueThreshold)
 	if o.InMemory {
-		bo = bo.WithDir("").WithValueDir("").WithInMemory(true).WithSyncWrites(false)
+		bo = bo.WithDir("").WithValueDir("").WithInMemory(true).WithSyncWrites(false).WithValueThreshold(1 << 20)
 	}
 	db, err := badger.Open(bo)
 	if err != nil {
@@ -146,6 +144,11 @@ func Open(dir string, o Options) (*Store, error) {
 // 1.3 GB of memory under load. It also bounds a transaction (15 % of it) and a
 // value.
 const memTable = 16 << 20
+
+// valueThreshold sends decisions and snapshots to the value log, where they are
+// written once: kept in the tree, compaction rewrites them and a group of
+// decisions takes five times as long.
+const valueThreshold = 4 << 10
 
 func openError(dir string, err error) error {
 	if strings.Contains(err.Error(), "directory lock") || errors.Is(err, syscall.EWOULDBLOCK) {
@@ -239,6 +242,14 @@ func (s *Store) Seed() uint64 { return s.seed }
 
 // Salt is what lead ids are hashed with, drawn when the store was made.
 func (s *Store) Salt() []byte { return s.salt }
+
+// Meta returns what SetMeta kept under a name; nil if nothing.
+func (s *Store) Meta(name string) ([]byte, error) { return s.read(metaKey("kept " + name)) }
+
+// SetMeta keeps a small value under a name, on disk when it returns.
+func (s *Store) SetMeta(name string, value []byte) error {
+	return s.update(func(txn *badger.Txn) error { return txn.Set(metaKey("kept "+name), value) })
+}
 
 // Next returns the first free log position, staged items counted.
 func (s *Store) Next() uint64 {

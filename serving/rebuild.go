@@ -1,0 +1,80 @@
+package serving
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"bellwether/datasets/record"
+	"bellwether/features"
+	"bellwether/routing"
+	"bellwether/serving/store"
+)
+
+// folder makes books from the log on disk.
+type folder struct {
+	store  *store.Store
+	logger *slog.Logger
+}
+
+// bookAt folds the log up to, not including, a position: from the newest
+// snapshot that fits, and was taken no later than notAfter if that is set.
+func (f folder) bookAt(ctx context.Context, set *features.Set, policy routing.Policy, to uint64, notAfter time.Time) (*book, error) {
+	b, err := f.fromSnapshot(set, policy, to, notAfter)
+	if err != nil {
+		return nil, err
+	}
+	return b, f.catchUp(ctx, b, to)
+}
+
+func (f folder) fromSnapshot(set *features.Set, policy routing.Policy, to uint64, notAfter time.Time) (*book, error) {
+	for limit := to; ; {
+		b, err := newBook(set, policy)
+		if err != nil {
+			return nil, err
+		}
+		snap, err := f.store.LoadSnapshot(fingerprint(set, &policy), limit)
+		if err != nil || snap == nil {
+			return b, err
+		}
+		err = b.restore(snap)
+		if err == nil && (notAfter.IsZero() || !b.last.After(notAfter)) {
+			return b, nil
+		}
+		if err != nil {
+			f.logger.Warn("a snapshot cannot be used; going back further", "position", snap.Position, "error", err)
+		}
+		if snap.Position == 0 {
+			return newBook(set, policy)
+		}
+		limit = snap.Position - 1
+	}
+}
+
+// catchUp folds what is on disk from the book's position up to another.
+func (f folder) catchUp(ctx context.Context, b *book, to uint64) error {
+	const (
+		checkEvery  = 1 << 12
+		reportAfter = 5 * time.Second
+	)
+	from, began, reported := b.next, time.Now(), time.Now()
+	err := f.store.Scan(b.next, to, func(pos uint64, kind store.Kind, body []byte) error {
+		if pos%checkEvery == 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if now := time.Now(); now.Sub(reported) > reportAfter {
+				reported = now
+				f.logger.Info("rebuilding the book from the log", "done", pos-from, "of", to-from)
+			}
+		}
+		return b.fold(pos, kind, body)
+	})
+	if err != nil {
+		return record.Errorf(record.KindOf(err), "rebuild the book", "%w", err)
+	}
+	if took := time.Since(began); took > reportAfter {
+		f.logger.Info("rebuilt the book", "items", to-from, "took", took.Round(time.Millisecond))
+	}
+	return nil
+}

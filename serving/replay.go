@@ -1,0 +1,94 @@
+package serving
+
+import (
+	"context"
+	"encoding/json"
+
+	"bellwether/datasets/record"
+	"bellwether/routing"
+)
+
+// Replay decides again from the log as it was, under the model and the policy
+// of the time, and compares; nil means the same to the last bit. The error says
+// the first difference, or what is missing for a replay.
+func (e *Engine) Replay(ctx context.Context, id record.DecisionID) error {
+	was, err := e.Decision(ctx, id)
+	if err != nil {
+		return err
+	}
+	d := was.Decision
+	policy, err := e.policyOf(d)
+	if err != nil {
+		return err
+	}
+	win, err := e.modelOf(d)
+	if err != nil {
+		return err
+	}
+	lead, err := e.leadOf(d)
+	if err != nil {
+		return err
+	}
+	b, err := e.folder.bookAt(ctx, win.set, policy, d.Position, d.At)
+	if err != nil {
+		return err
+	}
+	b.advance(d.At)
+	router := routing.Router{Set: b.set, Index: b.index, Model: win.model}
+	again, err := router.Route(lead, b.state, routing.Request{Now: d.At, Seed: e.store.Seed(), Greedy: d.Greedy,
+		Position: d.Position, ID: d.ID, LeadRef: d.LeadRef, Offer: d.Offer, Previous: d.Previous}, nil)
+	if err != nil {
+		return err
+	}
+	return routing.Same(d, again)
+}
+
+func encodePolicy(p *routing.Policy) ([]byte, error) { return json.Marshal(p) }
+
+// policyOf reads the policy a decision was made under.
+func (e *Engine) policyOf(d *record.Decision) (routing.Policy, error) {
+	var p routing.Policy
+	b, err := e.store.Meta("policy " + d.Policy)
+	if err != nil {
+		return p, err
+	}
+	if b == nil {
+		return p, record.Errorf(record.Incompatible, "replay", "the store does not hold policy %s", d.Policy)
+	}
+	if err := json.Unmarshal(b, &p); err != nil || p.Name() != d.Policy {
+		return p, record.Errorf(record.Incompatible, "replay", "policy %s was written by a program that reads it differently (%v)", d.Policy, err)
+	}
+	return p, nil
+}
+
+// modelOf reads the model a decision was made with.
+func (e *Engine) modelOf(d *record.Decision) (winModel, error) {
+	if d.Degraded {
+		return winModel{set: emptySet()}, nil
+	}
+	if now := e.winNow(); now.id() == d.Model {
+		return now, nil
+	}
+	name, version, hash, ok := parseModelID(d.Model)
+	if !ok {
+		return winModel{}, record.Errorf(record.Incompatible, "replay", "%q does not name a model", d.Model)
+	}
+	a, err := e.registry.Load(name, version)
+	if err != nil {
+		return winModel{}, modelError("replay", err)
+	}
+	if a.Hash != hash {
+		return winModel{}, record.Errorf(record.Incompatible, "replay", "%s has hash %s, the decision was made with %s", a.Version, a.Hash, hash)
+	}
+	return readWin(a)
+}
+
+// leadOf reads the lead as it was decided: the decision's batch holds it, or it
+// was recorded before.
+func (e *Engine) leadOf(d *record.Decision) (*record.Lead, error) {
+	lead, err := e.lead(d.Lead)
+	if err == nil && lead == nil {
+		err = record.Errorf(record.NotFound, "replay", "the lead of decision %s is not in the log", d.ID)
+	}
+	return lead, err
+}
