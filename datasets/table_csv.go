@@ -377,6 +377,9 @@ func plausible(text string) bool {
 	return true
 }
 
+// isNumber reports whether every value seen is a number, and one was.
+func (g *guess) isNumber() bool { return g.seen && g.fits&(decimalPoint|decimalComma) != 0 }
+
 // settle decides what the column is.
 func (g *guess) settle(c *rawColumn) error {
 	c.name = g.name

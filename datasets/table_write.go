@@ -22,7 +22,8 @@ import (
 // behind its own: what `predict` writes. Rows are those ReadTable keeps, in
 // order; each added column has one value per row, NaN becomes an empty cell. The
 // new file is CSV (.csv, .csv.gz) or Parquet (.parquet) by its name, and is
-// there whole or not at all. Every value of a CSV file is a text in Parquet.
+// there whole or not at all. A column of a CSV file is
+// float64 in Parquet if all of it are numbers, and text otherwise.
 func AppendColumns(in, out string, o TableOptions, added []AddedColumn) error {
 	if err := appendColumns(in, out, o, added); err != nil {
 		return record.Errorf(record.Invalid, "write table", "%s: %w", out, err)
@@ -136,10 +137,28 @@ func number(v float64) string {
 	return strconv.FormatFloat(v, 'g', -1, 64)
 }
 
-// records turns a CSV file into batches of texts.
+// records turns a CSV file into batches: columns of numbers are float64, all
+// others texts.
 func (s *csvTable) records(o TableOptions) eachRecord {
 	return func(schema func(*arrow.Schema) error, f func(arrow.Record) error) error {
-		var b *array.RecordBuilder
+		guesses, _, err := s.infer(TableOptions{Sep: o.Sep}, nil, &TableInfo{})
+		if err != nil {
+			return err
+		}
+		fields := make([]arrow.Field, len(guesses))
+		raws := make([]rawColumn, len(guesses))
+		for i := range guesses {
+			fields[i] = arrow.Field{Name: guesses[i].name, Type: arrow.BinaryTypes.String, Nullable: true}
+			if guesses[i].isNumber() {
+				fields[i].Type = arrow.PrimitiveTypes.Float64
+			}
+		}
+		sc := arrow.NewSchema(fields, nil)
+		if err := schema(sc); err != nil {
+			return err
+		}
+		b := array.NewRecordBuilder(memory.DefaultAllocator, sc)
+		defer b.Release()
 		rows := 0
 		flush := func() error {
 			rows = 0
@@ -147,21 +166,20 @@ func (s *csvTable) records(o TableOptions) eachRecord {
 			defer r.Release()
 			return f(r)
 		}
-		err := s.each(o, nil, func(_ int, header bool, cells []string) error {
+		err = s.each(o, nil, func(_ int, header bool, cells []string) error {
 			if header {
-				fields := make([]arrow.Field, len(cells))
-				for i, name := range cells {
-					fields[i] = arrow.Field{Name: name, Type: arrow.BinaryTypes.String, Nullable: true}
-				}
-				sc := arrow.NewSchema(fields, nil)
-				b = array.NewRecordBuilder(memory.DefaultAllocator, sc)
-				return schema(sc)
+				return nil
 			}
 			for j, cell := range cells {
-				if cell == "" {
-					b.Field(j).AppendNull()
-				} else {
-					b.Field(j).(*array.StringBuilder).Append(cell)
+				switch to := b.Field(j).(type) {
+				case *array.Float64Builder:
+					if v := guesses[j].value(cell, &raws[j]); math.IsNaN(v) {
+						to.AppendNull()
+					} else {
+						to.Append(v)
+					}
+				case *array.StringBuilder:
+					to.Append(cell)
 				}
 			}
 			if rows++; rows == tableBatch {

@@ -21,11 +21,25 @@ type BaseRate struct{}
 func (BaseRate) Name() string { return "base_rate" }
 
 // Fit implements models.Learner.
-func (BaseRate) Fit(_ context.Context, train, _ *models.Table, _ uint64) (models.Model, error) {
-	if err := train.Check(true); err != nil {
+func (BaseRate) Fit(ctx context.Context, train, _ *models.Table, _ uint64) (models.Model, error) {
+	if err := check(train); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	return &rates{width: train.Width(), column: -1, rate: metric.Base(train.Y, train.Weight)}, nil
+}
+
+// check reports a table that no rate can be taken of.
+func check(t *models.Table) error {
+	if err := t.Check(true); err != nil {
+		return err
+	}
+	if rate := metric.Base(t.Y, t.Weight); rate == 0 || rate == 1 {
+		return models.ErrOneClass
+	}
+	return nil
 }
 
 // ColumnRate answers with the rate of the row's value in one column, shrunk to
@@ -47,7 +61,7 @@ func (l ColumnRate) Name() string {
 
 // Fit implements models.Learner.
 func (l ColumnRate) Fit(ctx context.Context, train, _ *models.Table, _ uint64) (models.Model, error) {
-	if err := train.Check(true); err != nil {
+	if err := check(train); err != nil {
 		return nil, err
 	}
 	var best *rates

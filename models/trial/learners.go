@@ -7,9 +7,11 @@ import (
 	"strings"
 
 	"bellwether/models"
+	"bellwether/models/bayes"
 	"bellwether/models/forest"
 	"bellwether/models/gbdt"
 	"bellwether/models/logit"
+	"bellwether/models/scorecard"
 )
 
 // loaders reads a model back by the name of the learner that made it. A learner
@@ -17,6 +19,8 @@ import (
 var loaders = map[string]func([]byte) (models.Model, error){
 	"gbdt":        loader(gbdt.Load),
 	"logit":       loader(logit.Load),
+	"scorecard":   loader(scorecard.Load),
+	"bayes":       loader(bayes.Load),
 	"forest":      loader(forest.Load),
 	"best_column": loader(loadRates),
 	"base_rate":   loader(loadRates),
@@ -40,6 +44,8 @@ var standard = []struct {
 }{
 	{gbdt.Learner{}, false},
 	{logit.Learner{}, false},
+	{scorecard.Learner{}, false},
+	{bayes.Learner{}, false},
 	{forest.Learner{}, true},
 }
 
