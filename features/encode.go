@@ -321,6 +321,9 @@ func (c *leadCoder) partner(p *PartnerState, today day) {
 	p.today = today
 	for k := range p.series {
 		c.series(&p.series[k], &p.sums[k], today)
+		if c.reading {
+			p.mustRoll(k, p.series[k].roll(&p.sums[k], today))
+		}
 	}
 	c.offers(&p.offers)
 	codeTable(c.coder, &p.segments, func(t *tally) { number(c.coder, &t.n, &t.pos) })

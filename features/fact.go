@@ -13,7 +13,7 @@ import (
 type fact struct {
 	kind              factKind
 	inbound           bool // a message from the partner
-	day               day  // on which it happened, for the windows
+	day, today        day  // on which it happened, and on which it became known
 	at, known, until  int64
 	id, offer         uint64
 	lead, deal        uint64

@@ -54,10 +54,13 @@ type PartnerState struct {
 	number       int32
 	integrations int32
 	overlaps     int32
-	today        day // the day the sums are of
+	today        day // the day the sums were rolled to; later days are in every window
+	swept        day
 	surveyScore  int64
 	record       *record.Partner
 	profile      profile
+	due          [kinds]day // when a series must be rolled next
+	nextDue      day        // the first of them
 	series       [kinds]series
 	sums         [kinds]sums
 	last         [lasts]day
@@ -86,7 +89,10 @@ const accountDays = 728
 const sweepDays = 91
 
 func newPartnerState(id record.PartnerID, number int32, today day) *PartnerState {
-	p := &PartnerState{ID: id, number: number, today: today}
+	p := &PartnerState{ID: id, number: number, today: today, nextDue: endOfTime}
+	for k := range p.due {
+		p.due[k] = endOfTime
+	}
 	p.profile.contract = periodOf(record.Span{})
 	p.profile.joined = forever
 	p.profile.daily = missing
@@ -99,23 +105,32 @@ func newPartnerState(id record.PartnerID, number int32, today day) *PartnerState
 // Record returns the newest version of the partner's record, nil before any.
 func (p *PartnerState) Record() *record.Partner { return p.record }
 
-// roll moves the windows on to today; rolling over several days at once is
-// rolling over each of them.
+// roll moves the windows on to today, as a row needs them; rolling over several
+// days at once is rolling over each of them.
 func (p *PartnerState) roll(today day) {
+	p.sweep(today)
 	if today <= p.today {
 		return
 	}
-	if today/sweepDays > p.today/sweepDays {
-		p.sweep(today - today%sweepDays)
-	}
-	for k := range p.series {
-		p.series[k].roll(&p.sums[k], today)
-	}
 	p.today = today
+	if today < p.nextDue {
+		return
+	}
+	p.nextDue = endOfTime
+	for k := range p.series {
+		if today >= p.due[k] {
+			p.due[k] = p.series[k].roll(&p.sums[k], today)
+		}
+		p.nextDue = min(p.nextDue, p.due[k])
+	}
 }
 
-// sweep forgets what is out of reach as of a day.
+// sweep forgets what is out of reach as of the last sweepDays boundary.
 func (p *PartnerState) sweep(today day) {
+	if today -= today % sweepDays; today <= p.swept {
+		return
+	}
+	p.swept = today
 	p.offers.sweep(today)
 	p.accounts.filter(func(_ uint64, d *dealings) bool {
 		return d.last > today-accountDays || d.overlap != 0 || d.protected > int64(today)*secondsPerDay
@@ -123,7 +138,13 @@ func (p *PartnerState) sweep(today day) {
 }
 
 func (p *PartnerState) count(kind int, on day, n int32, amount int64) {
-	p.series[kind].add(&p.sums[kind], p.today, on, n, amount)
+	p.mustRoll(kind, p.series[kind].add(&p.sums[kind], p.today, on, n, amount))
+}
+
+// mustRoll notes the day on which a series must be rolled.
+func (p *PartnerState) mustRoll(kind int, due day) {
+	p.due[kind] = min(p.due[kind], due)
+	p.nextDue = min(p.nextDue, due)
 }
 
 func (p *PartnerState) mark(last int, on day) { p.last[last] = max(p.last[last], on) }
@@ -131,11 +152,11 @@ func (p *PartnerState) mark(last int, on day) { p.last[last] = max(p.last[last],
 // fold takes in one fact about the partner; what it changes in the segments
 // goes to c.
 func (p *PartnerState) fold(f *fact, c *change) {
+	p.sweep(f.today)
 	if f.corrects != 0 {
 		p.takeBack(f.corrects, f.account, c)
 	}
 	p.Version++
-	f.day = min(f.day, p.today)
 	if qualifies[f.kind] || f.kind == isMessage && f.inbound {
 		p.count(activity, f.day, 1, 0)
 		p.mark(lastActivity, f.day)
@@ -220,7 +241,7 @@ func (p *PartnerState) foldOther(f *fact) {
 // book counts something that a later event may take back.
 func (p *PartnerState) book(kind int, f *fact, n int32, amount int64) {
 	p.count(kind, f.day, n, amount)
-	*p.offers.effects.put(f.id) = effect{kind: uint8(kind), day: f.day, known: dayOf(f.known), amount: amount}
+	*p.offers.effects.put(f.id) = effect{kind: uint8(kind), day: f.day, known: f.today, amount: amount}
 }
 
 // trade counts business done, or takes it back.
@@ -289,7 +310,7 @@ func (p *PartnerState) absorb(o *PartnerState, c *change) {
 	p.weigh(c, -1)
 	o.weigh(c, -1)
 	for k := range o.series {
-		p.series[k].absorb(&p.sums[k], p.today, &o.series[k], &o.sums[k])
+		p.mustRoll(k, p.series[k].absorb(&p.sums[k], p.today, &o.series[k], &o.sums[k]))
 	}
 	for l := range p.last {
 		p.last[l] = max(p.last[l], o.last[l])

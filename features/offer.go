@@ -140,7 +140,7 @@ func (p *PartnerState) foldOffer(f *fact) {
 	p.count(offers, f.day, 1, 0)
 	p.count(waiting, f.day, 1, 0)
 	p.mark(lastOffer, f.day)
-	o := offer{id: f.offer, lead: f.lead, view: f.view, made: f.at, day: f.day, done: dayOf(f.known), waiting: true}
+	o := offer{id: f.offer, lead: f.lead, view: f.view, made: f.at, day: f.day, done: f.today, waiting: true}
 	p.with(f, func(d *dealings) { d.offers++ })
 	p.offers.add(o)
 }
@@ -170,7 +170,7 @@ func (p *PartnerState) foldAnswer(f *fact, c *change) {
 	if o != nil && o.reply.by != 0 && f.kind != isSuperseded && f.kind != isWithdrawn {
 		return
 	}
-	e := effect{kind: kinds, day: f.day, known: dayOf(f.known)}
+	e := effect{kind: kinds, day: f.day, known: f.today}
 	if kind, counted := answerKinds[f.kind]; counted {
 		p.count(kind, f.day, 1, 0)
 		e.kind = uint8(kind)
@@ -230,7 +230,7 @@ func (p *PartnerState) foldOutcome(f *fact, c *change) {
 		if d.by != 0 {
 			return
 		}
-		d.by, d.day = f.id, max(d.day, dayOf(f.known))
+		d.by, d.day = f.id, max(d.day, f.today)
 	} else if o != nil && o.dealBy != 0 {
 		return
 	}
@@ -242,7 +242,7 @@ func (p *PartnerState) foldOutcome(f *fact, c *change) {
 		p.with(f, func(d *dealings) { d.wins++ })
 	}
 	p.count(kind, f.day, 1, f.amount)
-	e := effect{kind: uint8(kind), day: f.day, known: dayOf(f.known), amount: f.amount, deal: f.deal}
+	e := effect{kind: uint8(kind), day: f.day, known: f.today, amount: f.amount, deal: f.deal}
 	if o != nil {
 		e.key, e.byID = offerKey(o)
 		o.done = max(o.done, e.known)

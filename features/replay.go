@@ -72,7 +72,7 @@ const lateOffer = secondsPerDay
 // chunk bounds how many events are folded between two waits for each other; two
 // of them are in memory.
 const (
-	chunkEvents = 8_192
+	chunkEvents = 2_048
 	chunkFloats = 1 << 20 // of rows
 )
 
@@ -392,8 +392,8 @@ func (w *worker) fold(st *State, c *chunk, items []item) {
 	for i := range items {
 		it := &items[i]
 		p := it.partner
-		p.roll(c.today)
 		if it.row >= 0 {
+			p.roll(c.today)
 			dst := c.rows.X[it.row*width : (it.row+1)*width]
 			w.view.prepare(it.fact.view, st, it.lead)
 			st.set.LeadRow(dst[:partner], &w.view)
@@ -404,6 +404,7 @@ func (w *worker) fold(st *State, c *chunk, items []item) {
 		case it.record != nil:
 			p.put(st.set, it.record, &w.moved)
 		case it.undo:
+			p.sweep(c.today)
 			p.takeBack(it.fact.corrects, it.correctedAccount, &w.moved)
 		default:
 			p.fold(&it.fact, &w.moved)

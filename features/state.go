@@ -173,6 +173,7 @@ func (st *State) Observe(e *record.Event) {
 		return
 	}
 	if t.corrected != nil {
+		t.corrected.sweep(st.today)
 		t.corrected.takeBack(t.fact.corrects, t.correctedAccount, &st.changed)
 	}
 	if t.merged != nil {
@@ -198,6 +199,8 @@ type taken struct {
 func (st *State) take(e *record.Event) (taken, bool) {
 	t := taken{fact: st.set.factOf(e)}
 	f := &t.fact
+	f.today = st.today
+	f.day = min(f.day, st.today)
 	if e.ID != "" {
 		if st.seen.get(f.id) != nil {
 			return t, false
@@ -255,7 +258,7 @@ func (st *State) claim(t *taken) {
 		a := st.accounts.put(f.account)
 		a.wins++
 		a.revenue += f.amount
-		a.lastWin = max(a.lastWin, min(f.day, st.today))
+		a.lastWin = max(a.lastWin, f.day)
 		c.won, c.amount = true, f.amount
 	}
 	*st.claims.cur.put(f.id) = c

@@ -52,12 +52,14 @@ type series struct {
 	from    [windows]int32
 }
 
-// roll moves the sums on to today.
-func (s *series) roll(t *sums, today day) {
+// endOfTime is later than any day of a record.
+const endOfTime = day(1 << 30)
+
+// roll moves the sums on to today, and returns the next day on which anything
+// leaves a window; rolling before that day changes nothing.
+func (s *series) roll(t *sums, today day) (due day) {
 	n := int32(len(s.entries))
-	if n == 0 || s.from[w7] == n && s.from[w364] == n {
-		return
-	}
+	due = endOfTime
 	for w, days := range windowDays {
 		i := s.from[w]
 		for i < n && s.entries[i].day <= today-days {
@@ -68,8 +70,12 @@ func (s *series) roll(t *sums, today day) {
 			i++
 		}
 		s.from[w] = i
+		if i < n {
+			due = min(due, s.entries[i].day+days)
+		}
 	}
 	s.compact()
+	return due
 }
 
 // compact drops what has left the longest window once it is most of the memory.
@@ -88,12 +94,13 @@ func (s *series) compact() {
 }
 
 // add counts n more on a day not after today, the day s was rolled to. Negative
-// n takes back what was added before.
-func (s *series) add(t *sums, today, on day, n int32, amount int64) {
+// n takes back what was added before. It returns the day on which this leaves
+// its first window.
+func (s *series) add(t *sums, today, on day, n int32, amount int64) (due day) {
 	t.n[life] += int64(n)
 	t.amount[life] += amount
 	if on <= today-windowDays[w364] {
-		return
+		return endOfTime
 	}
 	i := len(s.entries)
 	for i > 0 && s.entries[i-1].day > on {
@@ -110,12 +117,15 @@ func (s *series) add(t *sums, today, on day, n int32, amount int64) {
 	if s.amounts != nil {
 		s.amounts[i-1] += amount
 	}
+	due = endOfTime
 	for w, days := range windowDays {
 		if on > today-days {
 			t.n[w] += int64(n)
 			t.amount[w] += amount
+			due = min(due, on+days)
 		}
 	}
+	return due
 }
 
 func (s *series) insert(i int, on, today day) {
@@ -148,8 +158,9 @@ func (s *series) sumsAt(rolled *sums, today day) sums {
 	return t
 }
 
-// absorb adds another series, rolled to the same day.
-func (s *series) absorb(t *sums, today day, o *series, ot *sums) {
+// absorb adds another series, rolled to the same day; it returns what add does.
+func (s *series) absorb(t *sums, today day, o *series, ot *sums) (due day) {
+	due = endOfTime
 	rest := sums{n: ot.n, amount: ot.amount}
 	for i, e := range o.entries {
 		if e.day <= today-windowDays[w364] {
@@ -159,10 +170,11 @@ func (s *series) absorb(t *sums, today day, o *series, ot *sums) {
 		if o.amounts != nil {
 			amount = o.amounts[i]
 		}
-		s.add(t, today, e.day, e.n, amount)
+		due = min(due, s.add(t, today, e.day, e.n, amount))
 		rest.n[life] -= int64(e.n)
 		rest.amount[life] -= amount
 	}
 	t.n[life] += rest.n[life]
 	t.amount[life] += rest.amount[life]
+	return due
 }
