@@ -220,7 +220,9 @@ func (p *part[T]) open(w *Writer) (err error) {
 	}
 	switch w.format {
 	case JSONLines:
-		p.sink = &lineSink[T]{codec: p.codec, json: json.NewEncoder(p.out)}
+		lines := json.NewEncoder(p.out)
+		lines.SetEscapeHTML(false)
+		p.sink = &lineSink[T]{codec: p.codec, json: lines}
 	case ArrowIPC:
 		p.sink, err = newArrowSink(p.codec, p.out, w.temp)
 	default:

@@ -16,9 +16,10 @@ import (
 
 // Cell is a value for Set: a time, a list or, most often, text.
 type Cell struct {
-	Text string
-	List []string  // for fields that hold lists; Text counts as a list of one
-	Time time.Time // for fields that hold times
+	Text   string
+	List   []string  // for fields that hold lists; Text counts as a list of one
+	Time   time.Time // for fields that hold times
+	Number bool      // of an attribute: Text is a number
 }
 
 func (v Cell) list() []string {
@@ -503,6 +504,12 @@ func attributes[T any](at func(*T) *Attributes) column[T] {
 		switch {
 		case v.List != nil:
 			(*at(r))[key] = List(v.List...)
+		case v.Number:
+			x, err := strconv.ParseFloat(v.Text, 64)
+			if err != nil {
+				return fmt.Errorf("%s is not a number", shown(v.Text))
+			}
+			(*at(r))[key] = Number(x)
 		default:
 			(*at(r))[key] = Text(v.Text)
 		}
