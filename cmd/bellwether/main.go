@@ -81,7 +81,11 @@ func rootCommand(s *streams) *cobra.Command {
 var commands = []func(*streams) *cobra.Command{
 	keysCommand,
 	synthCommand,
+	importCommand,
+	schemaCommand,
+	featuresCommand,
 	trainCommand,
+	routeCommand,
 	predictCommand,
 	modelsCommand,
 }

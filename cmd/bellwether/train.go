@@ -67,7 +67,7 @@ the AUC above 0.60, and no worse than the model in force.`,
 }
 
 // trainCommands lists what can be trained.
-var trainCommands = []func(*streams) *cobra.Command{trainTableCommand}
+var trainCommands = []func(*streams) *cobra.Command{trainWinCommand, trainChurnCommand, trainTableCommand}
 
 // trialProgress keeps one line on a terminal up to date: the pieces done, the
 // learner under way and its loss.

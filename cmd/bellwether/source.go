@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"bellwether/datasets"
+	"bellwether/datasets/record"
+	"bellwether/features"
+)
+
+// dirSource is a data directory as the features read it.
+type dirSource struct {
+	dir   *datasets.Dir
+	show  func(done, total int64)
+	order *leadOrder
+}
+
+// leadOrder is whether the leads stand in the order of their creation.
+type leadOrder struct{ known, ascending bool }
+
+func (d dirSource) options() datasets.ReadOptions { return datasets.ReadOptions{Progress: d.show} }
+
+// Partners calls f with every version of every partner.
+func (d dirSource) Partners(ctx context.Context, f func(*record.Partner) error) error {
+	_, err := d.dir.Partners(ctx, d.options(), f)
+	return err
+}
+
+// Leads calls f with every lead, in the order of their creation. Leads that do
+// not stand in that order are sorted in memory.
+func (d dirSource) Leads(ctx context.Context, f func(*record.Lead) error) error {
+	if !d.order.known {
+		if err := d.lookAtLeads(ctx); err != nil {
+			return err
+		}
+	}
+	if d.order.ascending {
+		_, err := d.dir.Leads(ctx, d.options(), f)
+		return err
+	}
+	var leads []*record.Lead
+	_, err := d.dir.Leads(ctx, d.options(), func(l *record.Lead) error { leads = append(leads, l); return nil })
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(leads, func(a, b *record.Lead) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	for _, l := range leads {
+		if err := f(l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d dirSource) lookAtLeads(ctx context.Context) error {
+	ascending := true
+	var newest time.Time
+	_, err := d.dir.Leads(ctx, d.options(), func(l *record.Lead) error {
+		ascending = ascending && !l.CreatedAt.Before(newest)
+		newest = l.CreatedAt
+		return nil
+	})
+	*d.order = leadOrder{known: err == nil, ascending: ascending}
+	return err
+}
+
+// Events calls f with every event, in the order in which they became known.
+func (d dirSource) Events(ctx context.Context, f func([]record.Event) error) error {
+	_, err := d.dir.Events(ctx, d.options(), f)
+	return err
+}
+
+// openData opens a data directory for reading with a progress bar.
+func openData(s *streams, path string) (dirSource, error) {
+	if path == "" {
+		return dirSource{}, usageError{fmt.Errorf("--data is needed: a directory as 'bellwether import' or 'bellwether synth' make it")}
+	}
+	dir, err := datasets.Open(path)
+	return dirSource{dir, newProgress(s, "reading "+path), &leadOrder{}}, err
+}
+
+// readSchema finds out which attributes the records hold.
+func readSchema(ctx context.Context, src features.Source) (features.Schema, error) {
+	var b features.SchemaBuilder
+	err := src.Partners(ctx, func(p *record.Partner) error { b.Partner(p); return nil })
+	if err == nil {
+		err = src.Leads(ctx, func(l *record.Lead) error { b.Lead(l); return nil })
+	}
+	return b.Schema(), err
+}

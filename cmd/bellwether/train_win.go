@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"bellwether/datasets/record"
+	"bellwether/features"
+	"bellwether/models"
+	"bellwether/models/trial"
+	"bellwether/routing"
+
+	"github.com/spf13/cobra"
+)
+
+func trainWinCommand(s *streams) *cobra.Command {
+	var flags trainFlags
+	var data string
+	c := &cobra.Command{
+		Use:   "win --data DIR [--models DIR]",
+		Short: "Learn which partner wins which lead, from what came of past offers",
+		Long: `Win makes one row per offer that was really made, as of just before it was made,
+and learns P(won) from what came of it; where the data has acceptances, P(accepted)
+too. Rows whose outcome was not known yet when the next slice begins are censored.
+It tests on the newest fifth of each lead's first offers.`,
+		Example: "  bellwether train win --data world --models models\n  bellwether train win --data world --seeds 10 --learners gbdt,logit --json",
+		Args:    noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			src, err := openData(s, data)
+			if err != nil {
+				return err
+			}
+			cfg, err := flags.config(s, "win")
+			if err != nil {
+				return err
+			}
+			if cfg.Incumbent, err = incumbent(flags.models, "win", "win.bin"); err != nil {
+				return err
+			}
+			m, err := trainWin(c.Context(), src, features.Options{}, cfg)
+			if err != nil {
+				return err
+			}
+			files, err := m.files()
+			if err != nil {
+				return err
+			}
+			return flags.finish(s, m.report, published{name: "win", pred: m.win, data: append(m.data, "read from "+data), files: files})
+		},
+	}
+	flags.add(c)
+	c.Flags().StringVar(&data, "data", "", "data directory")
+	return c
+}
+
+// winModel is what was learned of offers. Win is nil where training was
+// refused; accept where the data has no acceptances, or no skill in them.
+type winModel struct {
+	set          *features.Set
+	report       *trial.Report
+	acceptReport *trial.Report
+	win, accept  *trial.Predictor
+	data         []string // what it was learned from, a sentence each
+}
+
+// trainWin learns from a data set. A gate that says no is in the report, not an
+// error.
+func trainWin(ctx context.Context, src features.Source, options features.Options, cfg trial.Config) (*winModel, error) {
+	rows, err := readOffers(ctx, src, options)
+	if err != nil {
+		return nil, err
+	}
+	m := &winModel{set: rows.set}
+	if rows.labels.HasAnswers() {
+		if err := m.trainAccept(ctx, rows, cfg); err != nil {
+			return nil, err
+		}
+	}
+	table := rows.table(rows.labels.Win)
+	if m.data, err = table.describe("offers with an outcome to come", rows); err != nil {
+		return nil, err
+	}
+	cfg.Eval, cfg.Segments, cfg.Rates = table.first, rows.segments(table), []string{"partner_id"}
+	m.report, m.win, err = trial.Run(ctx, table.Table, cfg)
+	if err := refused(err); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// refused lets a trial's refusal pass: its report says it.
+func refused(err error) error {
+	var refusal *trial.Refusal
+	if errors.As(err, &refusal) {
+		return nil
+	}
+	return err
+}
+
+// trainAccept learns P(accepted). Without skill there is no accept model: every
+// partner is then taken to accept alike, which changes no order.
+func (m *winModel) trainAccept(ctx context.Context, rows *offerRows, cfg trial.Config) error {
+	table := rows.table(rows.labels.Accept)
+	if table.Len() == 0 {
+		return nil
+	}
+	cfg.Task, cfg.Incumbent, cfg.Seeds, cfg.Learners = "accept", nil, -1, slices.DeleteFunc(slices.Clone(cfg.Learners), func(l models.Learner) bool { return l.Name() != "gbdt" && l.Name() != "logit" })
+	report, p, err := trial.Run(ctx, table.Table, cfg)
+	if err := refused(err); err != nil {
+		return err
+	}
+	m.acceptReport = report
+	if report.Gate.Passed {
+		m.accept = p
+	}
+	return nil
+}
+
+// files are what a version of the win model holds beside what every model does.
+func (m *winModel) files() (map[string][]byte, error) {
+	spec, err := json.Marshal(m.set.Spec())
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{"features.json": spec}
+	if m.accept != nil {
+		if files["accept.bin"], err = m.accept.MarshalBinary(); err != nil {
+			return nil, err
+		}
+	}
+	if m.acceptReport != nil {
+		if files["accept_report.json"], err = json.MarshalIndent(m.acceptReport, "", "  "); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// offerRows is every offer of a data set as of when it was made.
+type offerRows struct {
+	set    *features.Set
+	keys   []features.Key
+	x      [][]float64 // by column
+	labels routing.Labels
+	stats  features.Stats
+	tiers  map[record.PartnerID]string
+}
+
+// readOffers replays a data set into rows and labels.
+func readOffers(ctx context.Context, src features.Source, options features.Options) (*offerRows, error) {
+	schema, err := readSchema(ctx, src)
+	if err != nil {
+		return nil, err
+	}
+	r := &offerRows{set: features.NewSet(schema, options), tiers: map[record.PartnerID]string{}}
+	r.x = make([][]float64, r.set.Width())
+	if err := src.Partners(ctx, func(p *record.Partner) error { r.tiers[p.ID] = p.Tier; return nil }); err != nil {
+		return nil, err
+	}
+	labelled := observedSource{src, r.labels.Observe}
+	_, r.stats, err = features.Replay(ctx, labelled, r.set, features.ReplayOptions{}, features.Sink{Offers: r.add})
+	return r, err
+}
+
+func (r *offerRows) add(rows *features.Rows) error {
+	r.keys = append(r.keys, rows.Keys...)
+	for j := range r.x {
+		for i := range rows.Keys {
+			r.x[j] = append(r.x[j], rows.X[i*rows.Width+j])
+		}
+	}
+	return nil
+}
+
+// labelledTable is the rows that count for one label.
+type labelledTable struct {
+	*models.Table
+	first []bool // the first offer of its lead
+	rows  []int  // which of the offers
+	open  int
+}
+
+// table takes the rows a label counts.
+func (r *offerRows) table(label func(record.EventID) (y float64, known int64, counts bool)) *labelledTable {
+	t := &labelledTable{Table: &models.Table{Columns: r.set.Columns()}}
+	for i, k := range r.keys {
+		y, known, counts := label(k.Event)
+		if !counts {
+			continue
+		}
+		if known == never {
+			t.open++
+		}
+		t.rows = append(t.rows, i)
+		t.Y = append(t.Y, y)
+		t.At = append(t.At, k.At.Unix())
+		t.Known = append(t.Known, known)
+		t.first = append(t.first, r.labels.First(k.Event))
+	}
+	t.X = make([][]float64, len(r.x))
+	for j, col := range r.x {
+		t.X[j] = make([]float64, len(t.rows))
+		for i, row := range t.rows {
+			t.X[j][i] = col[row]
+		}
+	}
+	return t
+}
+
+// never is the known time of a label that is open.
+const never = int64(^uint64(0) >> 1)
+
+// describe says what the table is of; no rows at all is Invalid.
+func (t *labelledTable) describe(what string, r *offerRows) ([]string, error) {
+	if t.Len() == 0 {
+		return nil, record.Errorf(record.Refused, "train win", "no offer to learn from: %d events, %d of them offers, %d of leads nobody described", r.stats.Events, r.stats.Offers, r.stats.NoLead)
+	}
+	return []string{fmt.Sprintf("%d %s (%d still open) of %d offers in %d events known from %s to %s", t.Len(), what, t.open, len(r.keys), r.stats.Events,
+		r.stats.From.Format(time.DateOnly), r.stats.To.Format(time.DateOnly))}, nil
+}
+
+// segments are the parts of the rows the report looks at by themselves.
+func (r *offerRows) segments(t *labelledTable) []trial.Segmentation {
+	tier := trial.Segmentation{Name: "tier", Values: make([]string, len(t.rows))}
+	attempt := trial.Segmentation{Name: "offer", Values: make([]string, len(t.rows))}
+	for i, row := range t.rows {
+		tier.Values[i] = r.tiers[r.keys[row].Partner]
+		attempt.Values[i] = "first"
+		if !t.first[i] {
+			attempt.Values[i] = "later"
+		}
+	}
+	return []trial.Segmentation{tier, attempt}
+}
