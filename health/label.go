@@ -205,7 +205,7 @@ func (p *past) goneAt(at int64) bool {
 type Habit struct {
 	Repeats      float64
 	LastWeeks    float64 // from the first day of activity to the last
-	ObservedWeek float64 // from the first day of activity to now
+	WatchedWeeks float64 // from the first day of activity to now
 }
 
 // Habit returns a partner's habit as of midnight at, and false if it did
@@ -230,7 +230,7 @@ func (l *Labels) Habit(id record.PartnerID, at time.Time) (Habit, bool) {
 	if n == 0 {
 		return Habit{}, false
 	}
-	return Habit{Repeats: float64(n - 1), LastWeeks: float64(last-first) / 7, ObservedWeek: float64(today-first) / 7}, true
+	return Habit{Repeats: float64(n - 1), LastWeeks: float64(last-first) / 7, WatchedWeeks: float64(today-first) / 7}, true
 }
 
 // IDs returns every partner that has a past, in order.

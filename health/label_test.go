@@ -157,7 +157,7 @@ func TestHabit(t *testing.T) {
 		l.Observe(e)
 	}
 	got, ok := l.Habit("p", date("2025-03-03"))
-	if want := (Habit{Repeats: 2, LastWeeks: 4, ObservedWeek: 8}); got != want || !ok {
+	if want := (Habit{Repeats: 2, LastWeeks: 4, WatchedWeeks: 8}); got != want || !ok {
 		t.Errorf("habit %+v, want %+v", got, want)
 	}
 	if _, ok := l.Habit("p", date("2025-01-06")); ok {
