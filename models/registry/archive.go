@@ -90,65 +90,78 @@ func (r *Registry) Import(from io.Reader, name string) (Version, error) {
 	return v, nil
 }
 
-// readArchive reads an archive whole and verifies it. Names with a path in them
-// are refused before anything is looked at.
+// readArchive reads an archive whole and verifies it.
 func readArchive(from io.Reader) (*manifest, map[string][]byte, error) {
 	zip, err := gzip.NewReader(bufio.NewReader(from))
 	if err != nil {
 		return nil, nil, fmt.Errorf("not a .tar.gz of 'bellwether models export': %w", err)
 	}
-	in := tar.NewReader(zip)
-	var m *manifest
+	files, err := readTar(zip)
+	if err != nil {
+		return nil, nil, err
+	}
+	// The checksum of gzip is behind the end of the tar.
+	if n, err := io.Copy(io.Discard, io.LimitReader(zip, maxArchiveBytes)); err != nil || n == maxArchiveBytes {
+		return nil, nil, fmt.Errorf("the end of the archive is cut off or damaged: %w", err)
+	}
+	m, err := verified(files)
+	return m, files, err
+}
+
+// readTar reads plain files into memory. Names with a path in them are refused.
+func readTar(from io.Reader) (map[string][]byte, error) {
+	in := tar.NewReader(from)
 	files := map[string][]byte{}
 	left := int64(maxArchiveBytes)
-	for n := 0; ; n++ {
+	for {
 		h, err := in.Next()
 		if errors.Is(err, io.EOF) {
-			break
+			return files, nil
 		}
 		if err != nil {
-			return nil, nil, fmt.Errorf("archive is cut off or damaged: %w", err)
+			return nil, fmt.Errorf("archive is cut off or damaged: %w", err)
 		}
 		if h.Typeflag != tar.TypeReg || !goodFile.MatchString(h.Name) {
-			return nil, nil, fmt.Errorf("%w: the archive holds %q, which is not a plain file", ErrName, h.Name)
+			return nil, fmt.Errorf("%w: the archive holds %q, which is not a plain file", ErrName, h.Name)
 		}
-		if n >= maxArchiveFiles || h.Size < 0 || h.Size > left {
-			return nil, nil, fmt.Errorf("archive holds more than %d files or %d bytes", maxArchiveFiles, maxArchiveBytes)
-		}
-		left -= h.Size
-		b, err := io.ReadAll(in)
-		if err != nil {
-			return nil, nil, fmt.Errorf("%s in the archive is cut off or damaged: %w", h.Name, err)
+		if len(files) >= maxArchiveFiles || h.Size > left {
+			return nil, fmt.Errorf("archive holds more than %d files or %d bytes", maxArchiveFiles, maxArchiveBytes)
 		}
 		if _, twice := files[h.Name]; twice {
-			return nil, nil, fmt.Errorf("archive holds %s twice", h.Name)
+			return nil, fmt.Errorf("archive holds %s twice", h.Name)
 		}
-		files[h.Name] = b
+		left -= h.Size
+		if files[h.Name], err = io.ReadAll(in); err != nil {
+			return nil, fmt.Errorf("%s in the archive is cut off or damaged: %w", h.Name, err)
+		}
 	}
+}
+
+// verified takes the manifest out of the files and checks all others against it.
+func verified(files map[string][]byte) (*manifest, error) {
 	text, ok := files[manifestFile]
 	if !ok {
-		return nil, nil, fmt.Errorf("archive has no %s: not made by 'bellwether models export'", manifestFile)
+		return nil, fmt.Errorf("archive has no %s: not made by 'bellwether models export'", manifestFile)
 	}
 	delete(files, manifestFile)
-	if m, err = readManifest(text); err != nil {
-		return nil, nil, err
+	m, err := readManifest(text)
+	if err != nil {
+		return nil, err
 	}
 	for i := range m.Files {
 		b, ok := files[m.Files[i].Name]
 		if !ok {
-			return nil, nil, fmt.Errorf("%w: %s is missing from the archive", ErrDamaged, m.Files[i].Name)
+			return nil, fmt.Errorf("%w: %s is missing from the archive", ErrDamaged, m.Files[i].Name)
 		}
 		if err := m.Files[i].verify(b); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	if len(files) != len(m.Files) {
-		return nil, nil, fmt.Errorf("%w: the archive holds files its manifest does not name", ErrDamaged)
+		return nil, fmt.Errorf("%w: the archive holds files its manifest does not name", ErrDamaged)
 	}
-	if _, err := m.info(0); err != nil {
-		return nil, nil, err
-	}
-	return m, files, nil
+	_, err = m.info(0)
+	return m, err
 }
 
 // SplitRef splits what the command line takes for a model, NAME or NAME@V, into

@@ -11,6 +11,7 @@ import (
 
 	"bellwether/models"
 	"bellwether/models/calibrate"
+	"bellwether/models/gbdt"
 	"bellwether/models/logit"
 )
 
@@ -168,8 +169,13 @@ func TestLoadPredictorRefusesDamage(t *testing.T) {
 // The fuzzer may write the parts; the checksum is put right, so that what is
 // below it is reached.
 func FuzzLoadPredictor(f *testing.F) {
-	for _, name := range []string{"gbdt", "logit"} {
-		p, _ := fitted(f, name)
+	p, table := fitted(f, "logit")
+	p.Calibrator, _ = calibrate.Fit(calibrate.Platt, []float64{.1, .2, .3, .4}, []float64{0, 1, 0, 1}, nil)
+	small, err := gbdt.Learner{Trees: 2, Leaves: 4}.Fit(context.Background(), table, nil, 1)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, p := range []*Predictor{p, {p.Columns, "gbdt", small, p.Calibrator}} {
 		b := mustBytes(f, p)
 		f.Add(b[len(predictorMagic) : len(b)-32])
 	}

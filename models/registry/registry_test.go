@@ -1,0 +1,413 @@
+package registry
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func open(t testing.TB) *Registry {
+	t.Helper()
+	r, err := Open(filepath.Join(t.TempDir(), "models"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func files(text string) map[string][]byte {
+	return map[string][]byte{"win.bin": []byte(text), "card.md": []byte("# card of " + text)}
+}
+
+var when = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func publish(t testing.TB, r *Registry, name, text string) Version {
+	t.Helper()
+	v, err := r.Publish(name, files(text), Card{Task: "win", Learner: "gbdt", Published: when, AUC: 0.8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestLifeOfAModel(t *testing.T) {
+	r := open(t)
+	if _, err := r.Current("win"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("nothing published: %v", err)
+	}
+	v1 := publish(t, r, "win", "one")
+	if v1.String() != "win@v1" || len(v1.Hash) != 64 {
+		t.Errorf("first version %+v", v1)
+	}
+	if _, err := r.Load("win", ""); !errors.Is(err, ErrNotFound) {
+		t.Errorf("published is not promoted: %v", err)
+	}
+	v2, v3 := publish(t, r, "win", "two"), publish(t, r, "win", "three")
+	for _, step := range []struct {
+		do   func() (Version, error)
+		want Version
+	}{
+		{func() (Version, error) { return r.Promote("win", "v1") }, v1},
+		{func() (Version, error) { return r.Promote("win", "3") }, v3},
+		{func() (Version, error) { return r.Promote("win", "3") }, v3},
+		{func() (Version, error) { return r.Promote("win", "v2") }, v2},
+		{func() (Version, error) { return r.Rollback("win") }, v3},
+		{func() (Version, error) { return r.Rollback("win") }, v1},
+	} {
+		v, err := step.do()
+		if err != nil || v != step.want {
+			t.Fatalf("got %v, %v; want %v", v, err, step.want)
+		}
+		if now, err := r.Current("win"); err != nil || now != step.want {
+			t.Fatalf("in force %v, %v; want %v", now, err, step.want)
+		}
+	}
+	if _, err := r.Rollback("win"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("nothing to roll back to: %v", err)
+	}
+	if now, _ := r.Current("win"); now != v1 {
+		t.Errorf("a failed rollback moved to %v", now)
+	}
+	a, err := r.Load("win", "current")
+	if err != nil || a.Version != v1 || string(a.Files["win.bin"]) != "one" || a.Card.AUC != 0.8 || !a.Card.Published.Equal(when) {
+		t.Errorf("loaded %+v, %v", a, err)
+	}
+	infos, err := r.List("")
+	if err != nil || len(infos) != 3 || !infos[0].Current || infos[1].Current || infos[2].Version != v3 || infos[0].Bytes != int64(len("one")+len("# card of one")) {
+		t.Errorf("list %+v, %v", infos, err)
+	}
+}
+
+func TestSameContentSameHash(t *testing.T) {
+	r := open(t)
+	a, b := publish(t, r, "win", "x"), publish(t, r, "other", "x")
+	if a.Hash != b.Hash || publish(t, r, "win", "y").Hash == a.Hash {
+		t.Error("the hash is not of the content")
+	}
+}
+
+func TestDamageIsFound(t *testing.T) {
+	damage := map[string]func(dir string) error{
+		"changed":  func(dir string) error { return os.WriteFile(filepath.Join(dir, "win.bin"), []byte("onE"), 0o644) },
+		"cut":      func(dir string) error { return os.Truncate(filepath.Join(dir, "win.bin"), 1) },
+		"gone":     func(dir string) error { return os.Remove(filepath.Join(dir, "win.bin")) },
+		"manifest": func(dir string) error { return os.WriteFile(filepath.Join(dir, manifestFile), []byte("{}"), 0o644) },
+		"figures": func(dir string) error {
+			path := filepath.Join(dir, manifestFile)
+			b, err := os.ReadFile(path)
+			return errors.Join(err, os.WriteFile(path, bytes.Replace(b, []byte("0.8"), []byte("0.9"), 1), 0o644))
+		},
+	}
+	for name, do := range damage {
+		t.Run(name, func(t *testing.T) {
+			r := open(t)
+			publish(t, r, "win", "one")
+			if err := do(filepath.Join(r.Dir(), "win", "v1")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := r.Load("win", "1"); err == nil || !errors.Is(err, ErrDamaged) && name != "manifest" {
+				t.Errorf("loaded: %v", err)
+			}
+			if _, err := r.Promote("win", "1"); err == nil {
+				t.Error("a damaged version was promoted")
+			}
+		})
+	}
+}
+
+func TestBadNames(t *testing.T) {
+	r := open(t)
+	for _, name := range []string{"", "..", "a/b", "../x", "Win", ".hidden", strings.Repeat("x", 65), "a\x00b", "a b"} {
+		if _, err := r.Publish(name, files("x"), Card{}); !errors.Is(err, ErrName) {
+			t.Errorf("published as %q: %v", name, err)
+		}
+		if _, err := r.Current(name); !errors.Is(err, ErrName) {
+			t.Errorf("current of %q: %v", name, err)
+		}
+	}
+	for _, file := range []string{"", "../x", "a/b", manifestFile, ".x", "a\nb"} {
+		if _, err := r.Publish("win", map[string][]byte{file: nil}, Card{}); !errors.Is(err, ErrName) {
+			t.Errorf("file %q: %v", file, err)
+		}
+	}
+	for _, version := range []string{"0", "v0", "x", "../1", "1.5", "9999999999"} {
+		if _, err := r.Load("win", version); !errors.Is(err, ErrNotFound) {
+			t.Errorf("version %q: %v", version, err)
+		}
+	}
+}
+
+// A writer that died leaves a directory under another name: nobody sees it, and
+// once it is old it goes.
+func TestHalfWrittenIsInvisible(t *testing.T) {
+	r := open(t)
+	publish(t, r, "win", "one")
+	left := filepath.Join(r.Dir(), "win", newPrefix+"dead")
+	if err := os.MkdirAll(left, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(left, "win.bin"), []byte("ha"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if infos, err := r.List("win"); err != nil || len(infos) != 1 {
+		t.Errorf("list %v, %v", infos, err)
+	}
+	if v := publish(t, r, "win", "two"); v.Number != 2 {
+		t.Errorf("second is %v", v)
+	}
+	if _, err := os.Stat(left); err != nil {
+		t.Error("a young one may still be written, and was removed")
+	}
+	old := time.Now().Add(-2 * abandoned)
+	if err := os.Chtimes(left, old, old); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, r, "win", "three")
+	if _, err := os.Stat(left); !os.IsNotExist(err) {
+		t.Errorf("an old one is still there: %v", err)
+	}
+}
+
+func TestManyPublishersAndReaders(t *testing.T) {
+	r := open(t)
+	publish(t, r, "win", "first")
+	if _, err := r.Promote("win", "1"); err != nil {
+		t.Fatal(err)
+	}
+	const writers, each = 6, 5
+	var wg sync.WaitGroup
+	errs := make(chan error, 2*writers*each+writers)
+	for w := range writers {
+		wg.Add(2)
+		go func() {
+			defer wg.Done()
+			for k := range each {
+				v, err := r.Publish("win", files(fmt.Sprint(w, k)), Card{})
+				if err == nil {
+					_, err = r.Promote("win", fmt.Sprint(v.Number))
+				}
+				errs <- err
+			}
+		}()
+		go func() {
+			defer wg.Done()
+			for range each {
+				_, err := r.Load("win", "")
+				errs <- err
+			}
+		}()
+	}
+	wg.Wait()
+	close(errs)
+	for err := range errs {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	infos, err := r.List("win")
+	if err != nil || len(infos) != writers*each+1 || infos[len(infos)-1].Number != len(infos) {
+		t.Errorf("%d versions, %v", len(infos), err)
+	}
+	line, err := r.line("win")
+	if err != nil || len(line) != len(infos) {
+		t.Errorf("%d versions were in force one after another, remembered %d, %v", len(infos), len(line), err)
+	}
+}
+
+func TestExportImport(t *testing.T) {
+	r, other := open(t), open(t)
+	v := publish(t, r, "win", "one")
+	var a, b bytes.Buffer
+	for _, buffer := range []*bytes.Buffer{&a, &b} {
+		if got, err := r.Export(buffer, "win", "1"); err != nil || got != v {
+			t.Fatalf("%v, %v", got, err)
+		}
+	}
+	if !bytes.Equal(a.Bytes(), b.Bytes()) {
+		t.Error("two exports differ")
+	}
+	publish(t, other, "win", "something else")
+	got, err := other.Import(bytes.NewReader(a.Bytes()), "")
+	if err != nil || got.String() != "win@v2" || got.Hash != v.Hash {
+		t.Fatalf("%v, %v", got, err)
+	}
+	if again, err := other.Import(bytes.NewReader(a.Bytes()), ""); err != nil || again != got {
+		t.Errorf("imported again as %v, %v", again, err)
+	}
+	if named, err := other.Import(bytes.NewReader(a.Bytes()), "copy"); err != nil || named.String() != "copy@v1" || named.Hash != v.Hash {
+		t.Errorf("under another name: %v, %v", named, err)
+	}
+	loaded, err := other.Load("copy", "1")
+	if err != nil || string(loaded.Files["win.bin"]) != "one" || loaded.Card.Learner != "gbdt" {
+		t.Errorf("%+v, %v", loaded, err)
+	}
+	if _, err := other.Import(bytes.NewReader(a.Bytes()), "../up"); !errors.Is(err, ErrName) {
+		t.Errorf("a path for a name: %v", err)
+	}
+	for _, n := range []int{0, 10, a.Len() / 2, a.Len() - 5} {
+		if _, err := open(t).Import(bytes.NewReader(a.Bytes()[:n]), ""); err == nil {
+			t.Errorf("cut to %d bytes, imported", n)
+		}
+	}
+}
+
+// repack rewrites an archive, entry by entry.
+func repack(t testing.TB, archive []byte, change func(h *tar.Header, b []byte) []byte) []byte {
+	t.Helper()
+	zip, err := gzip.NewReader(bytes.NewReader(archive))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := tar.NewReader(zip)
+	var out bytes.Buffer
+	to := gzip.NewWriter(&out)
+	w := tar.NewWriter(to)
+	for {
+		h, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := io.ReadAll(in)
+		b = change(h, b)
+		h.Size = int64(len(b))
+		if err := w.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Close(), to.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func TestHostileArchives(t *testing.T) {
+	r := open(t)
+	publish(t, r, "win", "one")
+	var a bytes.Buffer
+	if _, err := r.Export(&a, "win", "1"); err != nil {
+		t.Fatal(err)
+	}
+	hostile := map[string]func(h *tar.Header, b []byte) []byte{
+		"traversal": func(h *tar.Header, b []byte) []byte {
+			if h.Name == "win.bin" {
+				h.Name = "../../escaped"
+			}
+			return b
+		},
+		"absolute": func(h *tar.Header, b []byte) []byte {
+			if h.Name == "win.bin" {
+				h.Name = "/tmp/escaped"
+			}
+			return b
+		},
+		"link": func(h *tar.Header, b []byte) []byte {
+			if h.Name == "win.bin" {
+				h.Typeflag, h.Linkname = tar.TypeSymlink, "/etc/passwd"
+				return nil
+			}
+			return b
+		},
+		"changed": func(h *tar.Header, b []byte) []byte {
+			if h.Name == "win.bin" {
+				return []byte("two")
+			}
+			return b
+		},
+		"stowaway": func(h *tar.Header, b []byte) []byte {
+			if h.Name == "card.md" {
+				h.Name = "other.md"
+			}
+			return b
+		},
+		"name in manifest": func(h *tar.Header, b []byte) []byte {
+			if h.Name == manifestFile {
+				return bytes.Replace(b, []byte(`"name": "win"`), []byte(`"name": "../w"`), 1)
+			}
+			return b
+		},
+	}
+	for name, change := range hostile {
+		t.Run(name, func(t *testing.T) {
+			to := open(t)
+			if v, err := to.Import(bytes.NewReader(repack(t, a.Bytes(), change)), ""); err == nil {
+				t.Fatalf("imported as %v", v)
+			}
+			if left, _ := filepath.Glob(filepath.Join(to.Dir(), "*", "*")); len(left) != 0 {
+				t.Errorf("left behind: %v", left)
+			}
+		})
+	}
+}
+
+func FuzzImport(f *testing.F) {
+	r := open(f)
+	publish(f, r, "win", "one")
+	var a bytes.Buffer
+	if _, err := r.Export(&a, "win", "1"); err != nil {
+		f.Fatal(err)
+	}
+	zip, err := gzip.NewReader(&a)
+	if err != nil {
+		f.Fatal(err)
+	}
+	plain, err := io.ReadAll(zip)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(plain)
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, plain []byte) {
+		files, err := readTar(bytes.NewReader(plain))
+		if err != nil {
+			return
+		}
+		m, err := verified(files)
+		if err != nil {
+			return
+		}
+		for name := range files {
+			if name != filepath.Base(name) || strings.HasPrefix(name, ".") {
+				t.Fatalf("took a file called %q", name)
+			}
+		}
+		if m.sum() != m.Hash || len(m.Files) != len(files) {
+			t.Fatal("took what its manifest does not cover")
+		}
+	})
+}
+
+func TestSplitRef(t *testing.T) {
+	for ref, want := range map[string][2]string{"win": {"win", ""}, "win@v3": {"win", "v3"}, "win@3": {"win", "3"}} {
+		if name, version := SplitRef(ref); name != want[0] || version != want[1] {
+			t.Errorf("%s: %s, %s", ref, name, version)
+		}
+	}
+}
+
+func BenchmarkCurrent(b *testing.B) {
+	r := open(b)
+	publish(b, r, "win", "one")
+	if _, err := r.Promote("win", "1"); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := r.Current("win"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
