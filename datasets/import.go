@@ -535,3 +535,12 @@ func (s *source) time(text string) (time.Time, error) {
 	}
 	return time.Time{}, fmt.Errorf("%q does not look like %s: give the format in line %d of the mapping", faultText(text), strings.Join(s.formats, " or "), s.line)
 }
+
+// MinorUnits reads a decimal amount, with a point, as minor units of a currency.
+func MinorUnits(text, currency string) (int64, error) {
+	digits, ok := record.MinorDigits(currency)
+	if !ok {
+		return 0, fmt.Errorf("currency %q is not an ISO 4217 code", faultText(currency))
+	}
+	return minorUnits(text, digits, ".", false)
+}

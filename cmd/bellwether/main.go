@@ -79,6 +79,7 @@ func rootCommand(s *streams) *cobra.Command {
 
 // commands lists every subcommand.
 var commands = []func(*streams) *cobra.Command{
+	demoCommand,
 	keysCommand,
 	synthCommand,
 	importCommand,
