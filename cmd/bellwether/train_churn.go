@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"bellwether/datasets/record"
+	"bellwether/features"
+	"bellwether/health"
+	"bellwether/models/trial"
+
+	"github.com/spf13/cobra"
+)
+
+func trainChurnCommand(s *streams) *cobra.Command {
+	var flags trainFlags
+	var data, from string
+	c := &cobra.Command{
+		Use:   "churn --data DIR [--models DIR]",
+		Short: "Learn which partners stop doing business, from who did",
+		Long: `Churn makes one row per partner and month start, for partners that did business in
+the 90 days before, and learns P(no business in the next 90 days, or contract lapsed).
+It tests on the newest month whose 90 days are over, and trains only on months whose
+outcome was known by then.`,
+		Example: "  bellwether train churn --data world --models models\n  bellwether train churn --data olist --test-from 2018-06-01 --json",
+		Args:    noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			src, err := openData(s, data)
+			if err != nil {
+				return err
+			}
+			var testFrom time.Time
+			if from != "" {
+				if testFrom, err = time.Parse(time.DateOnly, from); err != nil {
+					return usageError{fmt.Errorf("--test-from: %w", err)}
+				}
+			}
+			cfg, err := flags.config(s, "churn")
+			if err != nil {
+				return err
+			}
+			if cfg.Incumbent, err = incumbent(flags.models, "churn", "churn.bin"); err != nil {
+				return err
+			}
+			m, err := trainChurn(c.Context(), src, features.Options{}, cfg, testFrom)
+			if err != nil {
+				return err
+			}
+			files, err := m.files()
+			if err != nil {
+				return err
+			}
+			return flags.finish(s, m.report, published{name: "churn", pred: m.churn, data: append(m.data, "read from "+data), files: files})
+		},
+	}
+	flags.add(c)
+	c.Flags().StringVar(&data, "data", "", "data directory")
+	c.Flags().StringVar(&from, "test-from", "", "first month of the test, YYYY-MM-DD; empty: the newest month whose horizon is complete")
+	return c
+}
+
+// churnModel is what was learned of partners that left. Churn is nil where
+// training was refused.
+type churnModel struct {
+	set    *features.Set
+	report *trial.Report
+	churn  *trial.Predictor
+	alive  []byte // the file alive.bin; nil where the habits give no fit
+	data   []string
+}
+
+// trainChurn learns from a data set. A gate that says no is in the report, not
+// an error.
+func trainChurn(ctx context.Context, src features.Source, options features.Options, cfg trial.Config, testFrom time.Time) (*churnModel, error) {
+	schema, err := readSchema(ctx, src)
+	if err != nil {
+		return nil, err
+	}
+	m := &churnModel{set: features.NewSet(schema, options)}
+	labels, months := health.NewLabels(health.Config{}), health.NewMonths(m.set)
+	_, stats, err := features.Replay(ctx, observedSource{src, labels.Observe}, m.set, features.ReplayOptions{}, features.Sink{Months: months.Add})
+	if err != nil {
+		return nil, err
+	}
+	training, err := months.Training(labels, testFrom)
+	if err != nil {
+		return nil, err
+	}
+	m.data = []string{fmt.Sprintf("%d months of partners, tested on %s, trained up to %s, of %d events known from %s to %s", training.Table.Len(),
+		training.TestFrom.Format(time.DateOnly), training.TrainTo.Format(time.DateOnly), stats.Events, stats.From.Format(time.DateOnly), stats.To.Format(time.DateOnly))}
+	cfg.ValidFrom, cfg.TestFrom = training.ValidFrom, training.TestFrom
+	cfg.Rates = []string{"partner_id"}
+	cfg.Learners = append(cfg.Learners, health.Weights{})
+	m.report, m.churn, err = trial.Run(ctx, training.Table, cfg)
+	if err := refused(err); err != nil {
+		return nil, err
+	}
+	return m, m.fitAlive(ctx, labels, training.TestFrom)
+}
+
+// fitAlive adds P(alive). Habits that no curve fits leave it out: it stands
+// beside the churn model and decides nothing.
+func (m *churnModel) fitAlive(ctx context.Context, labels *health.Labels, at time.Time) error {
+	model, err := health.FitAlive(ctx, labels, at)
+	if err != nil {
+		m.data = append(m.data, "no buy-till-you-die model: "+err.Error())
+		return ctx.Err()
+	}
+	m.alive, err = health.MarshalAlive(model)
+	return err
+}
+
+// files are what a version of the churn model holds beside what every model
+// does.
+func (m *churnModel) files() (map[string][]byte, error) {
+	spec, err := json.Marshal(m.set.Spec())
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{"features.json": spec}
+	if m.alive != nil {
+		files["alive.bin"] = m.alive
+	}
+	return files, nil
+}
+
+// observedSource lets somebody else see the events that pass.
+type observedSource struct {
+	features.Source
+	observe func(*record.Event)
+}
+
+func (s observedSource) Events(ctx context.Context, f func([]record.Event) error) error {
+	return s.Source.Events(ctx, func(batch []record.Event) error {
+		for i := range batch {
+			s.observe(&batch[i])
+		}
+		return f(batch)
+	})
+}
