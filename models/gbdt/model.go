@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"bellwether/models"
+	"bellwether/models/target"
 )
 
 // Model is a fitted ensemble. It never changes and may be used from any number
@@ -81,7 +82,39 @@ func prune(e *encoder, trees []tree) (*encoder, []tree) {
 			test.input = inputAt[test.input]
 		}
 	}
+	for i := range out.stats {
+		out.forget(i)
+	}
 	return out, trees
+}
+
+// forget drops the levels of a statistic that no tree can tell from one never
+// seen: of a pair, most.
+func (e *encoder) forget(stat int) {
+	s := e.stats[stat]
+	var tables [][]uint8
+	for _, in := range e.inputs {
+		if in.kind == levels && in.stat == stat {
+			return
+		}
+		if in.kind != numeric && in.stat == stat {
+			tables = append(tables, e.binTable(in))
+		}
+	}
+	var keys []uint64
+	var counters []target.Counter
+	for i, k := range s.keys {
+		for _, t := range tables {
+			if t[i+1] != t[0] {
+				keys, counters = append(keys, k), append(counters, s.counters[i])
+				break
+			}
+		}
+	}
+	if counters == nil {
+		counters = []target.Counter{}
+	}
+	e.stats[stat].keys, e.stats[stat].counters = keys, counters
 }
 
 // Trees returns how many trees the model has.

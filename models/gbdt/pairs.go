@@ -9,29 +9,40 @@ import (
 	"bellwether/models"
 )
 
-// The first pass that chooses pairs looks at so many rows and columns at most,
-// grows so many small trees, and cuts a pair's rate into so many bins.
+// The first pass that chooses combinations looks at so many rows and columns at
+// most, grows so many small trees, cuts a combination's rate into so many bins,
+// and weighs so many of the best against each other.
 const (
-	scoutRows    = 50_000
-	scoutColumns = 24
-	scoutTrees   = 20
-	scoutLeaves  = 15
-	scoutBins    = 32
+	scoutRows     = 50_000
+	scoutColumns  = 24
+	scoutTrees    = 20
+	scoutLeaves   = 15
+	scoutBins     = 32
+	scoutFinalist = 48
 )
+
+// After a combination is chosen, the others are judged on what is left once so
+// much of its own best step is taken: like a learning rate, it keeps one
+// combination from claiming what several would explain together.
+const scoutStep = 0.3
+
+// A column of numbers joins combinations, as if its values were categories, if
+// it repeats itself: at most so many distinct values a row.
+const repeats = 0.25
 
 // prepare plans the inputs and bins the training rows.
 func prepare(ctx context.Context, p Learner, rows *sample, seed uint64) (*encoder, [][]uint8, error) {
 	plan := newPlanner(p, rows, seed)
 	plan.singles()
-	pairs, err := choosePairs(ctx, plan, seed)
+	chosen, err := choosePairs(ctx, plan, seed)
 	if err != nil {
 		return nil, nil, err
 	}
-	plans := make([]*planner, len(pairs))
-	crew(p.Threads).each(len(pairs), func(k int) {
+	plans := make([]*planner, len(chosen))
+	crew(p.Threads).each(len(chosen), func(k int) {
 		q := *plan
 		q.enc, q.cols = &encoder{}, nil
-		q.rates(pairs[k].a, pairs[k].b)
+		q.rates(chosen[k].a, chosen[k].b)
 		plans[k] = &q
 	})
 	for _, q := range plans {
@@ -40,21 +51,28 @@ func prepare(ctx context.Context, p Learner, rows *sample, seed uint64) (*encode
 	return plan.enc, plan.cols, nil
 }
 
+// pair is a combination of two columns, or a column of numbers taken as
+// categories (b is -1).
 type pair struct {
 	a, b int
 	gain float64
+	bins []uint8 // of its rate, on the scout's rows
 }
 
-// choosePairs returns the pairs of Category columns whose rate explains most of
-// what a few small trees on single columns leave over, and more than chance.
+// choosePairs returns the combinations whose rates explain most of what a few
+// small trees on single columns leave over, and more than chance would. Each is
+// judged on what those chosen before it leave.
 func choosePairs(ctx context.Context, plan *planner, seed uint64) ([]pair, error) {
-	cand := candidates(plan.rows)
-	if len(cand) < 2 || plan.Targets.Pairs == 0 {
+	if plan.Targets.Pairs == 0 {
 		return nil, nil
 	}
 	rows := scoutSample(plan.rows)
+	pairs := candidates(rows)
+	if len(pairs) == 0 {
+		return nil, nil
+	}
 	p := plan.Learner
-	p.Trees, p.Leaves, p.LearningRate, p.EarlyStop, p.Progress = scoutTrees, scoutLeaves, 0.2, 0, nil
+	p.Trees, p.Leaves, p.LearningRate, p.Progress = scoutTrees, scoutLeaves, 0.2, nil
 	p.FeatureFraction, p.RowFraction = 1, 1
 	scout := newPlanner(p, rows, seed)
 	scout.singles()
@@ -62,44 +80,74 @@ func choosePairs(ctx context.Context, plan *planner, seed uint64) ([]pair, error
 	if _, err := b.run(ctx); err != nil {
 		return nil, err
 	}
-	var pairs []pair
-	for i, a := range cand {
-		for _, b := range cand[i+1:] {
-			pairs = append(pairs, pair{a: a, b: b})
-		}
-	}
 	g, h := b.residuals()
 	crew(p.Threads).each(len(pairs), func(k int) {
+		if ctx.Err() != nil {
+			return
+		}
 		s := stat{a: pairs[k].a, b: pairs[k].b, prior: scout.prior}
 		rates, _ := s.fitRates(rows, scout.order, p.Targets.Strength)
-		pairs[k].gain = explained(rates, g, h)
+		pairs[k].bins = binned(rates, scoutBins)
+		pairs[k].gain, _ = explained(pairs[k].bins, g, h)
 	})
-	pairs = slices.DeleteFunc(pairs, func(p pair) bool { return !(p.gain > 0) })
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	slices.SortStableFunc(pairs, func(a, b pair) int { return cmp.Compare(b.gain, a.gain) })
-	return pairs[:min(len(pairs), plan.Targets.Pairs)], nil
+	pairs = pairs[:min(len(pairs), scoutFinalist)]
+	var chosen []pair
+	for len(chosen) < plan.Targets.Pairs && len(pairs) > 0 {
+		best := 0
+		var step [scoutBins + 2]float64
+		for k := range pairs {
+			gain, s := explained(pairs[k].bins, g, h)
+			pairs[k].gain = gain
+			if k == 0 || gain > pairs[best].gain {
+				best, step = k, s
+			}
+		}
+		if !(pairs[best].gain > 0) {
+			break
+		}
+		for i, bin := range pairs[best].bins {
+			b.score[i] += scoutStep * step[bin]
+		}
+		g, h = b.residuals()
+		chosen = append(chosen, pairs[best])
+		pairs = slices.Delete(pairs, best, best+1)
+	}
+	return chosen, nil
 }
 
-// candidates are the Category columns of two levels or more; of many, those of
-// most levels.
-func candidates(rows *sample) []int {
+// candidates are the combinations of the columns that repeat themselves; of
+// many columns, those of most values.
+func candidates(rows *sample) []pair {
 	type column struct{ at, levels int }
 	var found []column
 	for j, c := range rows.columns {
-		if c.Kind == models.Category {
-			s := stat{a: j, b: -1}
-			if _, distinct := s.groups(rows.x); len(distinct) > 1 {
-				found = append(found, column{j, len(distinct)})
-			}
+		s := stat{a: j, b: -1}
+		_, distinct := s.groups(rows.x)
+		most := float64(len(rows.y))
+		if c.Kind == models.Numeric {
+			most *= repeats
+		}
+		if len(distinct) > 1 && float64(len(distinct)) <= most {
+			found = append(found, column{j, len(distinct)})
 		}
 	}
 	slices.SortStableFunc(found, func(a, b column) int { return cmp.Compare(b.levels, a.levels) })
 	found = found[:min(len(found), scoutColumns)]
-	cand := make([]int, len(found))
+	slices.SortFunc(found, func(a, b column) int { return cmp.Compare(a.at, b.at) })
+	var pairs []pair
 	for i, c := range found {
-		cand[i] = c.at
+		if rows.columns[c.at].Kind == models.Numeric && c.levels > maxNative {
+			pairs = append(pairs, pair{a: c.at, b: -1})
+		}
+		for _, d := range found[i+1:] {
+			pairs = append(pairs, pair{a: c.at, b: d.at})
+		}
 	}
-	slices.Sort(cand)
-	return cand
+	return pairs
 }
 
 // scoutSample takes every so many-th row.
@@ -120,23 +168,32 @@ func scoutSample(rows *sample) *sample {
 	return s
 }
 
-// explained is how much of the loss left over (gradients g, hessians h) a value
-// for each bin of x would take away, less what bins of pure chance would: each
-// gives 1 on average, and the sum of k has deviation sqrt(2k).
-func explained(x, g, h []float64) float64 {
-	cuts := cutsOf(x, scoutBins)
-	gs, hs := make([]float64, len(cuts)+2), make([]float64, len(cuts)+2)
+func binned(x []float64, most int) []uint8 {
+	cuts := cutsOf(x, most)
+	bins := make([]uint8, len(x))
 	for i, v := range x {
-		b := binOf(cuts, v)
+		bins[i] = binOf(cuts, v)
+	}
+	return bins
+}
+
+// explained is how much of the loss left over (gradients g, hessians h) a step
+// for each bin would take away, less what bins of pure chance would: each gives
+// 1 on average, the sum of k has deviation sqrt(2k), and three deviations
+// are asked for because many are tried.
+func explained(bins []uint8, g, h []float64) (gain float64, step [scoutBins + 2]float64) {
+	var gs, hs [scoutBins + 2]float64
+	for i, b := range bins {
 		gs[b] += g[i]
 		hs[b] += h[i]
 	}
-	sum, k := 0.0, 0.0
+	k := 0.0
 	for b := range gs {
 		if hs[b] > 0 {
-			sum += gs[b] * gs[b] / (hs[b] + 1)
+			gain += gs[b] * gs[b] / (hs[b] + 1)
+			step[b] = -gs[b] / (hs[b] + 1)
 			k++
 		}
 	}
-	return sum - k - 3*math.Sqrt(2*k)
+	return gain - k - 3*math.Sqrt(2*k), step
 }
