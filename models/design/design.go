@@ -240,7 +240,7 @@ type Slot struct {
 	Log     bool
 }
 
-// Slots describes every slot in order.
+// Describe says what each slot means, in order.
 func (e *Encoder) Describe() []Slot {
 	out := make([]Slot, e.slots)
 	for j := range e.columns {

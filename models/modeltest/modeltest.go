@@ -430,7 +430,7 @@ func (c *checker) noise(t *testing.T) {
 // weightZero holds that rows of weight 0 do not count.
 func (c *checker) weightZero(t *testing.T) {
 	u := clone(c.train)
-	wrong := Easy(c.rows/2, 77)
+	wrong := Easy(2*c.rows, 77)
 	for i := range wrong.Y {
 		wrong.Y[i] = 1 - wrong.Y[i]
 	}
