@@ -1,0 +1,287 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"bellwether/datasets"
+	"bellwether/datasets/record"
+	"bellwether/features"
+	"bellwether/health"
+	"bellwether/models/registry"
+	"bellwether/models/trial"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+	"github.com/spf13/cobra"
+)
+
+func reportCommand(s *streams) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "report at-risk",
+		Short: "Write reports for people",
+		Args:  noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return usageError{errors.New("say which report: at-risk; see 'bellwether report --help'")}
+		},
+	}
+	c.AddCommand(reportAtRiskCommand(s))
+	return c
+}
+
+// reportFormats are the formats of a report.
+var reportFormats = []string{"html", "csv", "json", "parquet"}
+
+type reportFlags struct {
+	data, models, format, out, at string
+}
+
+func reportAtRiskCommand(s *streams) *cobra.Command {
+	var f reportFlags
+	c := &cobra.Command{
+		Use:   "at-risk --data DIR [--models DIR] --out F",
+		Short: "Which partners are drifting away, why, what is at stake and what to do",
+		Long: `At-risk judges every partner as of one midnight from what was known by then: the
+published churn model's calibrated risk, or, without one, the hand-set weights; why
+in words with numbers; the value at risk; what to do. The page needs nothing else
+to be read, mailed or printed.`,
+		Example: "  bellwether report at-risk --data world --models models --out at-risk.html\n  bellwether report at-risk --data world --models models --at 2026-03-01 --format csv --out - | head",
+		Args:    noArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return f.run(c.Context(), s) },
+	}
+	c.Flags().StringVar(&f.data, "data", "", "data directory")
+	c.Flags().StringVar(&f.models, "models", "", "directory of models; without a published churn model the hand-set weights judge")
+	c.Flags().StringVar(&f.format, "format", "", strings.Join(reportFormats, ", ")+"; empty: by the name of --out, else html")
+	c.Flags().StringVar(&f.out, "out", "-", "file to write; - is standard output")
+	c.Flags().StringVar(&f.at, "at", "", "midnight to judge as of, YYYY-MM-DD; empty: the one after the data's last day")
+	return c
+}
+
+func (f *reportFlags) run(ctx context.Context, s *streams) error {
+	if f.format == "" {
+		f.format = "html"
+		if e := strings.TrimPrefix(filepath.Ext(f.out), "."); slices.Contains(reportFormats, e) {
+			f.format = e
+		}
+	}
+	if !slices.Contains(reportFormats, f.format) {
+		return usageError{fmt.Errorf("--format %q: one of %s", f.format, strings.Join(reportFormats, ", "))}
+	}
+	if f.format == "parquet" && f.out == "-" {
+		return usageError{errors.New("--out: a Parquet file cannot go to standard output; name a file")}
+	}
+	var at time.Time
+	if f.at != "" {
+		var err error
+		if at, err = time.Parse(time.DateOnly, f.at); err != nil {
+			return usageError{fmt.Errorf("--at: %w", err)}
+		}
+	}
+	src, err := openData(s, f.data)
+	if err != nil {
+		return err
+	}
+	r, err := atRisk(ctx, src, f.models, at)
+	if err != nil {
+		return err
+	}
+	if err := f.write(s.Out, r); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	fmt.Fprintf(s.Err, "%s: %d partners judged by %s, %.1f expected to leave within %d days, %d silent already\n", r.At.Format(time.DateOnly),
+		len(r.Rows), r.Model, r.Expected, r.HorizonDays, len(r.Silent))
+	return nil
+}
+
+// write puts the report where it belongs; a file is there whole or not at all.
+func (f *reportFlags) write(stdout io.Writer, r *health.Report) error {
+	if f.format == "parquet" {
+		return writeStandings(f.out, r.Standings())
+	}
+	print := map[string]func(io.Writer) error{"html": r.WriteHTML, "csv": r.WriteCSV, "json": r.WriteJSON}[f.format]
+	if f.out == "-" {
+		return print(stdout)
+	}
+	file, err := os.CreateTemp(filepath.Dir(f.out), "."+filepath.Base(f.out)+".*")
+	if err != nil {
+		return err
+	}
+	err = errors.Join(print(file), file.Chmod(0o644), file.Close())
+	if err == nil {
+		err = os.Rename(file.Name(), f.out)
+	}
+	if err != nil {
+		os.Remove(file.Name())
+	}
+	return err
+}
+
+// loadChurn reads the churn model in force; nil without one.
+func loadChurn(dir string) (*health.Assessor, error) {
+	if dir == "" {
+		return nil, nil
+	}
+	reg, err := registry.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	a, err := reg.Load("churn", "")
+	if errors.Is(err, registry.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return readChurn(a)
+}
+
+// readChurn makes an assessor of a version's files; it has no history yet.
+func readChurn(v *registry.Artifact) (*health.Assessor, error) {
+	op := "load " + v.String()
+	var spec features.Spec
+	if err := json.Unmarshal(v.Files["features.json"], &spec); err != nil {
+		return nil, record.Errorf(record.Incompatible, op, "features.json: %w", err)
+	}
+	a := &health.Assessor{Model: v.String()}
+	var err error
+	if a.Set, err = spec.Set(); err != nil {
+		return nil, err
+	}
+	if a.Churn, err = trial.LoadPredictor(v.Files["churn.bin"]); err != nil {
+		return nil, record.Errorf(record.Incompatible, op, "churn.bin: %w", err)
+	}
+	if b, ok := v.Files["alive.bin"]; ok {
+		if a.Alive, err = health.LoadAlive(b); err != nil {
+			return nil, record.Errorf(record.Incompatible, op, "alive.bin: %w", err)
+		}
+	}
+	return a, nil
+}
+
+// atRisk judges everybody as of a midnight; a zero at is the one after the
+// data's last day. The data is read twice: to the midnight, and to the one 28
+// days before for the trend.
+func atRisk(ctx context.Context, src features.Source, models string, at time.Time) (*health.Report, error) {
+	a, err := loadChurn(models)
+	if err != nil {
+		return nil, err
+	}
+	if a == nil {
+		schema, err := readSchema(ctx, src)
+		if err != nil {
+			return nil, err
+		}
+		a = &health.Assessor{Set: features.NewSet(schema, features.Options{})}
+	}
+	a.History = health.NewHistory(health.Config{}, a.Set, at)
+	if err := a.Prepare(); err != nil {
+		return nil, err
+	}
+	st, stats, err := features.Replay(ctx, observedSource{src, a.History.Observe}, a.Set, features.ReplayOptions{Until: at}, features.Sink{})
+	if err != nil {
+		return nil, err
+	}
+	if at.IsZero() {
+		at = stats.To.UTC().Truncate(24*time.Hour).AddDate(0, 0, 1)
+	}
+	st.Advance(at)
+	before := at.AddDate(0, 0, -health.TrendDays)
+	earlier, _, err := features.Replay(ctx, src, a.Set, features.ReplayOptions{Until: before}, features.Sink{})
+	if err != nil {
+		return nil, err
+	}
+	earlier.Advance(before)
+	standings := a.Assess(st, a.Risks(earlier, before), at)
+	return health.NewReport(standings, func(id record.PartnerID) *record.Partner {
+		if p := st.Partner(id); p != nil {
+			return p.Record()
+		}
+		return nil
+	}), nil
+}
+
+// standingFields is the schema of standings in Parquet, but for the KPIs, which
+// are a column each.
+var standingFields = []arrow.Field{
+	{Name: "partner", Type: arrow.BinaryTypes.String},
+	{Name: "at", Type: &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "UTC"}},
+	{Name: "risk", Type: arrow.PrimitiveTypes.Float64}, {Name: "risk_lo", Type: arrow.PrimitiveTypes.Float64}, {Name: "risk_hi", Type: arrow.PrimitiveTypes.Float64},
+	{Name: "horizon_days", Type: arrow.PrimitiveTypes.Int32},
+	{Name: "trend", Type: arrow.PrimitiveTypes.Float64}, {Name: "alive", Type: arrow.PrimitiveTypes.Float64},
+	{Name: "value_at_risk", Type: arrow.PrimitiveTypes.Int64, Nullable: true}, {Name: "currency", Type: arrow.BinaryTypes.String, Nullable: true},
+	{Name: "action", Type: arrow.BinaryTypes.String}, {Name: "model", Type: arrow.BinaryTypes.String},
+	{Name: "drivers", Type: arrow.ListOf(arrow.StructOf(arrow.Field{Name: "feature", Type: arrow.BinaryTypes.String},
+		arrow.Field{Name: "value", Type: arrow.PrimitiveTypes.Float64}, arrow.Field{Name: "effect", Type: arrow.PrimitiveTypes.Float64},
+		arrow.Field{Name: "text", Type: arrow.BinaryTypes.String}))},
+	{Name: "activity", Type: arrow.ListOf(arrow.PrimitiveTypes.Float64)},
+}
+
+// writeStandings writes one Parquet file; amounts are minor units of their
+// currency, a KPI that a partner lacks is null.
+func writeStandings(path string, standings []record.Standing) error {
+	fields := slices.Clone(standingFields)
+	for _, k := range health.KPIs {
+		fields = append(fields, arrow.Field{Name: k.Name, Type: arrow.PrimitiveTypes.Float64, Nullable: true,
+			Metadata: arrow.NewMetadata([]string{"unit", "meaning"}, []string{k.Unit, k.Meaning})})
+	}
+	schema := arrow.NewSchema(fields, nil)
+	b := array.NewRecordBuilder(memory.DefaultAllocator, schema)
+	defer b.Release()
+	for i := range standings {
+		appendStanding(b, &standings[i])
+	}
+	batch := b.NewRecord()
+	defer batch.Release()
+	return datasets.WriteParquet(path, schema, func(yield func(arrow.Record, error) bool) { yield(batch, nil) })
+}
+
+func appendStanding(b *array.RecordBuilder, s *record.Standing) {
+	text := func(i int, x string) { b.Field(i).(*array.StringBuilder).Append(x) }
+	number := func(i int, x float64) { b.Field(i).(*array.Float64Builder).Append(x) }
+	text(0, string(s.Partner))
+	b.Field(1).(*array.TimestampBuilder).Append(arrow.Timestamp(s.At.UnixMicro()))
+	number(2, s.Risk)
+	number(3, s.RiskLo)
+	number(4, s.RiskHi)
+	b.Field(5).(*array.Int32Builder).Append(int32(s.HorizonDays))
+	number(6, s.Trend)
+	number(7, s.Alive)
+	if s.ValueAtRisk.IsZero() {
+		b.Field(8).AppendNull()
+		b.Field(9).AppendNull()
+	} else {
+		b.Field(8).(*array.Int64Builder).Append(s.ValueAtRisk.Amount)
+		text(9, s.ValueAtRisk.Currency)
+	}
+	text(10, s.Action)
+	text(11, s.Model)
+	drivers := b.Field(12).(*array.ListBuilder)
+	drivers.Append(true)
+	each := drivers.ValueBuilder().(*array.StructBuilder)
+	for _, d := range s.Drivers {
+		each.Append(true)
+		each.FieldBuilder(0).(*array.StringBuilder).Append(d.Feature)
+		each.FieldBuilder(1).(*array.Float64Builder).Append(d.Value)
+		each.FieldBuilder(2).(*array.Float64Builder).Append(d.Effect)
+		each.FieldBuilder(3).(*array.StringBuilder).Append(d.Text)
+	}
+	activity := b.Field(13).(*array.ListBuilder)
+	activity.Append(true)
+	activity.ValueBuilder().(*array.Float64Builder).AppendValues(s.Activity, nil)
+	for k, kpi := range health.KPIs {
+		if x, ok := s.KPIs[kpi.Name]; ok {
+			number(len(standingFields)+k, x)
+		} else {
+			b.Field(len(standingFields) + k).AppendNull()
+		}
+	}
+}
