@@ -34,42 +34,41 @@ func newBook(set *features.Set, policy routing.Policy) (*book, error) {
 		versions: map[record.PartnerID]uint64{}, open: openOffers{by: map[record.DecisionID]time.Time{}}}, nil
 }
 
-// fold applies the log item at a position, which must be the next. It keeps
-// nothing of body.
-func (b *book) fold(pos uint64, kind store.Kind, body []byte) error {
-	if pos != b.next {
-		return record.Errorf(record.Internal, "fold", "the log goes on at %d, not %d", pos, b.next)
+// fold applies the next item of the log. It keeps nothing of its body.
+func (b *book) fold(item store.Item) error {
+	if item.Position != b.next {
+		return record.Errorf(record.Internal, "fold", "the log goes on at %d, not %d", item.Position, b.next)
 	}
 	b.next++
-	switch kind {
+	b.passTo(item.At)
+	switch item.Kind {
 	case store.Partner:
 		p := new(record.Partner)
-		if err := record.DecodePartner(body, p); err != nil {
+		if err := record.DecodePartner(item.Body, p); err != nil {
 			return err
 		}
-		b.partner(pos, p)
+		b.partner(item.Position, p)
 	case store.Lead:
 		l := new(record.Lead)
-		if err := record.DecodeLead(body, l); err != nil {
+		if err := record.DecodeLead(item.Body, l); err != nil {
 			return err
 		}
 		b.state.PutLead(l)
 	case store.Event:
 		e := new(record.Event)
-		if err := record.DecodeEvent(body, e); err != nil {
+		if err := record.DecodeEvent(item.Body, e); err != nil {
 			return err
 		}
-		b.event(pos, e)
+		b.event(item.Position, e)
 	case store.Decision:
 		// The offer_made event after it says all the book needs to know.
 	default:
-		return record.Errorf(record.Incompatible, "fold", "the log item at %d is of kind %d: written by a newer program", pos, kind)
+		return record.Errorf(record.Incompatible, "fold", "the log item at %d is of kind %d: written by a newer program", item.Position, item.Kind)
 	}
 	return nil
 }
 
 func (b *book) partner(pos uint64, p *record.Partner) {
-	b.passTo(p.KnownAt)
 	b.state.PutPartner(p)
 	b.index.Upsert(p)
 	if _, known := b.versions[p.ID]; !known {
@@ -80,7 +79,6 @@ func (b *book) partner(pos uint64, p *record.Partner) {
 }
 
 func (b *book) event(pos uint64, e *record.Event) {
-	b.passTo(e.Known())
 	b.state.Observe(e)
 	before := b.index.Partner(e.Partner)
 	b.index.Observe(e)
@@ -98,17 +96,17 @@ func (b *book) event(pos uint64, e *record.Event) {
 	}
 }
 
+// passTo lets the time of the book pass, over midnights.
 func (b *book) passTo(t time.Time) {
 	if t.After(b.last) {
 		b.last = t
+		b.state.Advance(t)
 	}
 }
 
-// advance lets the time of the book pass, over midnights and over the dates that
-// partners name.
+// advance is passTo, with the index made ready for questions of that time.
 func (b *book) advance(now time.Time) {
 	b.passTo(now)
-	b.state.Advance(b.last)
 	b.index.Advance(b.last)
 }
 

@@ -61,11 +61,15 @@ func Start(ctx context.Context, st *store.Store, reg *registry.Registry, cfg Con
 	for range cfg.Scorers {
 		e.scratch <- new(routing.Scratch)
 	}
+	ticket, err := st.Flush() // of whoever had the store before
+	if err != nil {
+		return nil, err
+	}
+	e.tickets.through(ticket)
 	if err := e.keepPolicy(); err != nil {
 		return nil, err
 	}
 	e.win = e.startingModel()
-	var err error
 	if e.book, err = e.folder.bookAt(ctx, e.win.set, cfg.Policy, st.Head(), time.Time{}); err != nil {
 		return nil, err
 	}
@@ -204,10 +208,9 @@ func (e *Engine) write(f func(now time.Time, batch *store.Batch) error) (ticket 
 	if batch.Empty() {
 		return e.store.Ticket(), nil
 	}
-	first, ticket := e.store.Stage(&batch)
+	ticket = e.store.Stage(&batch, now)
 	for i := range batch.Len() {
-		kind, body := batch.Item(i)
-		if err := e.book.fold(first+uint64(i), kind, body); err != nil {
+		if err := e.book.fold(batch.Item(i)); err != nil {
 			// Bytes we just encoded do not decode: a fault of ours. The batch is
 			// staged, so the book must be made again from what it will be on disk.
 			e.broken = err

@@ -166,12 +166,12 @@ func (e *Engine) event(id record.EventID) (*record.Event, error) {
 	if !ok {
 		return nil, nil
 	}
-	_, body, err := e.store.Item(pos)
+	item, err := e.store.Item(pos)
 	if err != nil {
 		return nil, err
 	}
 	ev := new(record.Event)
-	return ev, record.DecodeEvent(body, ev)
+	return ev, record.DecodeEvent(item.Body, ev)
 }
 
 // sameEvent reports whether an event sent again is the one recorded. When it

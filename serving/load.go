@@ -51,6 +51,7 @@ type loading struct {
 	to       *store.Loader
 	partners []record.Partner // by KnownAt, those still to come
 	leads    []record.Lead    // by CreatedAt, those still to come
+	last     time.Time        // of the items written so far
 	seen     map[uint64]struct{}
 	done     Loaded
 	progress func(Loaded)
@@ -79,14 +80,14 @@ func (l *loading) collect(ctx context.Context, src features.Source) error {
 func (l *loading) upTo(t time.Time) error {
 	for ; len(l.partners) > 0 && !l.partners[0].KnownAt.After(t); l.partners = l.partners[1:] {
 		p := &l.partners[0]
-		if _, err := l.to.Append(store.Partner, nil, func(dst []byte) []byte { return record.AppendPartner(dst, p) }); err != nil {
+		if err := l.append(store.Partner, p.KnownAt, nil, func(dst []byte) []byte { return record.AppendPartner(dst, p) }); err != nil {
 			return err
 		}
 		l.done.Partners++
 	}
 	for ; len(l.leads) > 0 && !l.leads[0].CreatedAt.After(t); l.leads = l.leads[1:] {
 		lead := &l.leads[0]
-		if _, err := l.to.Append(store.Lead, store.LeadKey(lead.ID), func(dst []byte) []byte { return record.AppendLead(dst, lead) }); err != nil {
+		if err := l.append(store.Lead, lead.CreatedAt, store.LeadKey(lead.ID), func(dst []byte) []byte { return record.AppendLead(dst, lead) }); err != nil {
 			return err
 		}
 		l.done.Leads++
@@ -104,7 +105,7 @@ func (l *loading) event(ev *record.Event) error {
 	if err := l.upTo(ev.Known()); err != nil {
 		return err
 	}
-	if _, err := l.to.Append(store.Event, store.EventKey(ev.ID), func(dst []byte) []byte { return record.AppendEvent(dst, ev) }); err != nil {
+	if err := l.append(store.Event, ev.Known(), store.EventKey(ev.ID), func(dst []byte) []byte { return record.AppendEvent(dst, ev) }); err != nil {
 		return err
 	}
 	l.done.Events++
@@ -112,4 +113,13 @@ func (l *loading) event(ev *record.Event) error {
 		return l.to.Put(store.OutcomeKey(ev.Partner, ev.Lead, ev.Deal), []byte(ev.ID))
 	}
 	return nil
+}
+
+// append writes an item, no earlier than the one before.
+func (l *loading) append(kind store.Kind, at time.Time, k store.Key, encode func(dst []byte) []byte) error {
+	if at.After(l.last) {
+		l.last = at
+	}
+	_, err := l.to.Append(kind, l.last, k, encode)
+	return err
 }

@@ -232,11 +232,11 @@ func (e *Engine) takeWin(ctx context.Context, m winModel) error {
 	}
 	// What came meanwhile, on disk or staged.
 	for b.next < e.book.next {
-		kind, body, err := e.store.Item(b.next)
+		item, err := e.store.Item(b.next)
 		if err != nil {
 			return err
 		}
-		if err := b.fold(b.next, kind, body); err != nil {
+		if err := b.fold(item); err != nil {
 			return err
 		}
 	}

@@ -58,17 +58,17 @@ func (f folder) catchUp(ctx context.Context, b *book, to uint64) error {
 		reportAfter = 5 * time.Second
 	)
 	from, began, reported := b.next, time.Now(), time.Now()
-	err := f.store.Scan(b.next, to, func(pos uint64, kind store.Kind, body []byte) error {
-		if pos%checkEvery == 0 {
+	err := f.store.Scan(b.next, to, func(item store.Item) error {
+		if item.Position%checkEvery == 0 {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
 			if now := time.Now(); now.Sub(reported) > reportAfter {
 				reported = now
-				f.logger.Info("rebuilding the book from the log", "done", pos-from, "of", to-from)
+				f.logger.Info("rebuilding the book from the log", "done", item.Position-from, "of", to-from)
 			}
 		}
-		return b.fold(pos, kind, body)
+		return b.fold(item)
 	})
 	if err != nil {
 		return record.Errorf(record.KindOf(err), "rebuild the book", "%w", err)

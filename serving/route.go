@@ -120,12 +120,12 @@ func (e *Engine) routed(id record.DecisionID) (*Routed, error) {
 	if !ok {
 		return nil, record.Errorf(record.NotFound, "", "there is no decision %q", shorten(string(id)))
 	}
-	_, body, err := e.store.Item(pos)
+	item, err := e.store.Item(pos)
 	if err != nil {
 		return nil, err
 	}
 	d := new(record.Decision)
-	if err := record.DecodeDecision(body, d); err != nil {
+	if err := record.DecodeDecision(item.Body, d); err != nil {
 		return nil, err
 	}
 	offer, err := e.offer(id)
@@ -161,8 +161,8 @@ func (e *Engine) leadBytes(id record.LeadID) ([]byte, error) {
 	if !ok {
 		return nil, nil
 	}
-	_, body, err := e.store.Item(pos)
-	return body, err
+	item, err := e.store.Item(pos)
+	return item.Body, err
 }
 
 // routeRequest is a call of Route as idempotency sees it.

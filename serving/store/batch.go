@@ -29,7 +29,7 @@ type put struct {
 // Append adds a log item and returns its place in the batch. encode appends the
 // record to the slice it is given.
 func (b *Batch) Append(kind Kind, encode func(dst []byte) []byte) int {
-	item := encode([]byte{byte(kind)})
+	item := encode(appendHeader(nil, kind, time.Time{}))
 	b.items = append(b.items, item)
 	b.size += len(item)
 	return len(b.items) - 1
@@ -52,22 +52,27 @@ func (b *Batch) PutPosition(k Key, i int) {
 // Len returns the number of log items.
 func (b *Batch) Len() int { return len(b.items) }
 
-// Item returns the i-th log item; its body is not to be changed.
-func (b *Batch) Item(i int) (Kind, []byte) { return Kind(b.items[i][0]), b.items[i][1:] }
+// Item returns the i-th log item of a staged batch; its body is not to be
+// changed.
+func (b *Batch) Item(i int) Item {
+	item, _ := parseItem(b.first+uint64(i), b.items[i])
+	return item
+}
 
 // Empty reports whether there is nothing to write.
 func (b *Batch) Empty() bool { return len(b.items)+len(b.puts) == 0 }
 
-// Stage gives the batch its places in the log and shows it to readers. The
-// ticket it returns is what Flush answers with once the batch is on disk. The
-// batch is the store's from here on.
-func (s *Store) Stage(b *Batch) (first, ticket uint64) {
+// Stage gives the batch its places in the log, and the time its items carry, and
+// shows it to readers. The ticket it returns is what Flush answers with once the
+// batch is on disk. The batch is not to be changed from here on.
+func (s *Store) Stage(b *Batch, at time.Time) (ticket uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seq++
 	b.seq, b.first = s.seq, s.next
 	s.next += uint64(len(b.items))
 	for i, item := range b.items {
+		putTime(item, at)
 		s.over[string(itemKey(b.first+uint64(i)))] = overlay{item, b.seq}
 	}
 	for i := range b.puts {
@@ -78,7 +83,7 @@ func (s *Store) Stage(b *Batch) (first, ticket uint64) {
 		s.over[string(p.key)] = overlay{p.value, b.seq}
 	}
 	s.staged = append(s.staged, b)
-	return b.first, b.seq
+	return b.seq
 }
 
 // Ticket returns the ticket of the newest staged batch: whoever has read what
@@ -278,8 +283,9 @@ func (s *Store) Load(f func(*Loader) error) error {
 }
 
 // Append adds a log item, with an index entry that leads to it if k is not nil,
-// and returns its position. encode appends the record to the slice it is given.
-func (l *Loader) Append(kind Kind, k Key, encode func(dst []byte) []byte) (uint64, error) {
+// and returns its position. at is the time it became known. encode appends the
+// record to the slice it is given.
+func (l *Loader) Append(kind Kind, at time.Time, k Key, encode func(dst []byte) []byte) (uint64, error) {
 	const checkEvery = 1 << 12
 	if l.n%checkEvery == 0 {
 		if err := l.s.Writable(); err != nil {
@@ -288,7 +294,7 @@ func (l *Loader) Append(kind Kind, k Key, encode func(dst []byte) []byte) (uint6
 	}
 	pos := l.n
 	l.n++
-	if err := l.wb.Set(itemKey(pos), encode([]byte{byte(kind)})); err != nil {
+	if err := l.wb.Set(itemKey(pos), encode(appendHeader(nil, kind, at))); err != nil {
 		return 0, l.s.fault("load", err)
 	}
 	if k == nil {

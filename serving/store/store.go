@@ -19,7 +19,7 @@
 //
 //	m name                    format, salt, seed, head (next log position, 8 bytes big endian),
 //	                          loading (present while a bulk load runs), "kept " and the caller's name
-//	l position(8)             kind byte, record: the log
+//	l position(8)             kind byte, time (Unix nanoseconds, 8), record: the log
 //	v lead id                 position of the lead's newest record
 //	c lead id                 id of the newest decision of the lead's chain
 //	d decision id             position of the decision
@@ -65,6 +65,38 @@ const (
 	Event                    // record.AppendEvent
 	Decision                 // record.AppendDecision
 )
+
+// Item is one entry of the log.
+type Item struct {
+	Position uint64
+	Kind     Kind
+	At       time.Time // when it became known; never falls along the log
+	Body     []byte
+}
+
+const itemHeader = 1 + 8
+
+func appendHeader(dst []byte, kind Kind, at time.Time) []byte {
+	dst = append(dst, byte(kind), 0, 0, 0, 0, 0, 0, 0, 0)
+	putTime(dst[len(dst)-itemHeader:], at)
+	return dst
+}
+
+func putTime(item []byte, at time.Time) {
+	ns := int64(0)
+	if !at.IsZero() {
+		ns = at.UnixNano()
+	}
+	binary.BigEndian.PutUint64(item[1:], uint64(ns))
+}
+
+func parseItem(pos uint64, b []byte) (item Item, ok bool) {
+	if len(b) < itemHeader {
+		return item, false
+	}
+	at := time.Unix(0, int64(binary.BigEndian.Uint64(b[1:]))).UTC()
+	return Item{pos, Kind(b[0]), at, b[itemHeader:]}, true
+}
 
 // Options are what a store may be told when it is opened.
 type Options struct {
@@ -277,20 +309,21 @@ func (s *Store) Get(k Key) ([]byte, error) {
 }
 
 // Item returns the log item at a position, staged or on disk.
-func (s *Store) Item(pos uint64) (Kind, []byte, error) {
+func (s *Store) Item(pos uint64) (Item, error) {
 	b, err := s.Get(itemKey(pos))
 	if err != nil {
-		return 0, nil, err
+		return Item{}, err
 	}
-	if len(b) == 0 {
-		return 0, nil, record.Errorf(record.Internal, "read store", "%s has no log item at %d", s.dir, pos)
+	item, ok := parseItem(pos, b)
+	if !ok {
+		return Item{}, record.Errorf(record.Internal, "read store", "%s has no log item at %d", s.dir, pos)
 	}
-	return Kind(b[0]), b[1:], nil
+	return item, nil
 }
 
 // Scan calls f with the log items on disk from one position up to, not
-// including, another, in order. body holds until f returns.
-func (s *Store) Scan(from, to uint64, f func(pos uint64, kind Kind, body []byte) error) error {
+// including, another, in order. An item's body holds until f returns.
+func (s *Store) Scan(from, to uint64, f func(Item) error) error {
 	return s.db.View(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{'l'}, PrefetchValues: true, PrefetchSize: 256})
 		defer it.Close()
@@ -302,10 +335,11 @@ func (s *Store) Scan(from, to uint64, f func(pos uint64, kind Kind, body []byte)
 			}
 			want++
 			err := it.Item().Value(func(b []byte) error {
-				if len(b) == 0 {
-					return record.Errorf(record.Internal, "read log", "%s has an empty item at %d", s.dir, pos)
+				item, ok := parseItem(pos, b)
+				if !ok {
+					return record.Errorf(record.Internal, "read log", "the item at %d of %s is cut short", pos, s.dir)
 				}
-				return f(pos, Kind(b[0]), b[1:])
+				return f(item)
 			})
 			if err != nil {
 				return err

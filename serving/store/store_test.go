@@ -15,6 +15,8 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
+var noon = time.Date(2026, 3, 2, 12, 0, 0, 5, time.UTC)
+
 func open(t *testing.T, dir string, o Options) *Store {
 	t.Helper()
 	if o.MinFree == 0 {
@@ -36,7 +38,7 @@ func body(text string) func([]byte) []byte {
 func stage(s *Store, id string) uint64 {
 	b := new(Batch)
 	b.PutPosition(EventKey(record.EventID(id)), b.Append(Event, body(id)))
-	_, ticket := s.Stage(b)
+	ticket := s.Stage(b, noon)
 	return ticket
 }
 
@@ -60,12 +62,12 @@ func has(t *testing.T, s *Store, id string) bool {
 	if !ok {
 		return false
 	}
-	kind, got, err := s.Item(pos)
+	got, err := s.Item(pos)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if kind != Event || string(got) != id {
-		t.Fatalf("event %s leads to item %d, which holds %d %q", id, pos, kind, got)
+	if got.Kind != Event || string(got.Body) != id || !got.At.Equal(noon) {
+		t.Fatalf("event %s leads to item %+v", id, got)
 	}
 	return true
 }
@@ -73,8 +75,8 @@ func has(t *testing.T, s *Store, id string) bool {
 func log(t *testing.T, s *Store) string {
 	t.Helper()
 	var out []string
-	if err := s.Scan(0, s.Head(), func(pos uint64, _ Kind, b []byte) error {
-		out = append(out, fmt.Sprintf("%d=%s", pos, b))
+	if err := s.Scan(0, s.Head(), func(i Item) error {
+		out = append(out, fmt.Sprintf("%d=%s", i.Position, i.Body))
 		return nil
 	}); err != nil {
 		t.Fatal(err)
@@ -118,7 +120,7 @@ func TestNewerStagedValueOutlivesTheSyncOfAnOlder(t *testing.T) {
 	put := func(v string) {
 		b := new(Batch)
 		b.Put(OfferKey("d"), []byte(v))
-		s.Stage(b)
+		s.Stage(b, noon)
 	}
 	put("one")
 	first := s.staged[0]
@@ -165,7 +167,7 @@ func TestBatchesLargerThanATransaction(t *testing.T) {
 		stage(s, fmt.Sprintf("%d%s", i, big)[:30])
 		b := new(Batch)
 		b.Append(Lead, body(big))
-		s.Stage(b)
+		s.Stage(b, noon)
 	}
 	b := new(Batch)
 	for i := range 8 { // one batch of several transactions
@@ -173,7 +175,7 @@ func TestBatchesLargerThanATransaction(t *testing.T) {
 		b.PutPosition(EventKey(record.EventID(id)), b.Append(Event, body(id)))
 		b.Append(Lead, body(big))
 	}
-	_, ticket := s.Stage(b)
+	ticket := s.Stage(b, noon)
 	if got := flush(t, s); got != ticket {
 		t.Fatalf("ticket %d, want %d", got, ticket)
 	}
@@ -203,7 +205,7 @@ func TestItemsBeyondTheHeadAreRemoved(t *testing.T) {
 	}
 	s = open(t, dir, Options{})
 	for _, pos := range []uint64{1, 2} {
-		if _, _, err := s.Item(pos); err == nil {
+		if _, err := s.Item(pos); err == nil {
 			t.Fatalf("item %d is still there", pos)
 		}
 	}
@@ -221,11 +223,11 @@ func TestScanNoticesAGap(t *testing.T) {
 	if err := s.update(func(txn *badger.Txn) error { return txn.Delete(itemKey(1)) }); err != nil {
 		t.Fatal(err)
 	}
-	err := s.Scan(0, 3, func(uint64, Kind, []byte) error { return nil })
+	err := s.Scan(0, 3, func(Item) error { return nil })
 	if err == nil || !strings.Contains(err.Error(), "no item at 1") {
 		t.Fatalf("scan over a gap: %v", err)
 	}
-	if err := s.Scan(2, 4, func(uint64, Kind, []byte) error { return nil }); err == nil {
+	if err := s.Scan(2, 4, func(Item) error { return nil }); err == nil {
 		t.Fatal("scan beyond the end says nothing")
 	}
 }
@@ -303,7 +305,7 @@ func TestFullFileSystem(t *testing.T) {
 		b := new(Batch)
 		b.PutPosition(EventKey(record.EventID(fmt.Sprint(written))), b.Append(Event, body(fmt.Sprint(written))))
 		b.Append(Lead, body(filler))
-		s.Stage(b)
+		s.Stage(b, noon)
 		_, err := s.Flush()
 		if err == nil {
 			written++
@@ -345,7 +347,7 @@ func TestForgottenAfterAWhile(t *testing.T) {
 	b := new(Batch)
 	b.PutFor(RepeatKey("caller", "k1"), []byte("x"), time.Second)
 	b.PutFor(RepeatKey("caller", "k2"), []byte("y"), time.Hour)
-	s.Stage(b)
+	s.Stage(b, noon)
 	flush(t, s)
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		if v, err := s.Get(RepeatKey("caller", "k1")); err == nil && v == nil {
@@ -370,7 +372,7 @@ func TestLoad(t *testing.T) {
 		return s.Load(func(l *Loader) error {
 			for i := range n {
 				id := fmt.Sprint(i)
-				if _, err := l.Append(Event, EventKey(record.EventID(id)), body(id)); err != nil {
+				if _, err := l.Append(Event, noon, EventKey(record.EventID(id)), body(id)); err != nil {
 					return err
 				}
 			}
@@ -407,7 +409,7 @@ func TestInterruptedLoadLeavesAnEmptyStore(t *testing.T) {
 	s := open(t, dir, Options{})
 	// What a process killed inside Load leaves behind.
 	if err := s.update(func(txn *badger.Txn) error {
-		return errors.Join(txn.Set(metaKey("loading"), []byte{1}), txn.Set(itemKey(0), []byte{byte(Event), 'a'}),
+		return errors.Join(txn.Set(metaKey("loading"), []byte{1}), txn.Set(itemKey(0), append(appendHeader(nil, Event, noon), 'a')),
 			txn.Set(EventKey("a"), Position(0)))
 	}); err != nil {
 		t.Fatal(err)
@@ -489,7 +491,7 @@ func BenchmarkFlush(b *testing.B) {
 			batch.PutPosition(DecisionKey(id), batch.Append(Decision, func(dst []byte) []byte { return append(dst, decision...) }))
 			batch.Append(Event, body("offer made"))
 			batch.Put(OfferKey(id), make([]byte, 150))
-			s.Stage(batch)
+			s.Stage(batch, noon)
 		}
 		if _, err := s.Flush(); err != nil {
 			b.Fatal(err)
