@@ -241,6 +241,7 @@ func TestHitAt(t *testing.T) {
 		{"one best", []float64{3, 2, 1, 3, 2, 1}, 1, .5},
 		{"second counts", []float64{3, 2, 1, 3, 2, 1}, 2, 1},
 		{"all tied", []float64{1, 1, 1, 1, 1, 1}, 1, 1. / 3},
+		{"two of three tied", []float64{1, 1, 1, 1, 1, 1}, 2, 2. / 3},
 		{"tied behind the best", []float64{1, 1, 2, 1, 1, 2}, 2, .5},
 	} {
 		got, n := metric.HitAt(c.score, y, group, c.k)
@@ -249,6 +250,13 @@ func TestHitAt(t *testing.T) {
 			t.Errorf("%s: %d groups", c.name, n)
 		}
 	}
+}
+
+// Of the four rows at the border the wanted share takes one: it has half a 1.
+func TestLiftAtATiedBorder(t *testing.T) {
+	p := []float64{.9, .5, .5, .5, .5, .1, .1, .1, .1, .1}
+	y := []float64{1, 1, 1, 0, 0, 0, 0, 0, 0, 1}
+	near(t, "lift", metric.Lift(p, y, nil, .2), 1.5/2/.4, 1e-12)
 }
 
 func TestTiesStayInOneBin(t *testing.T) {

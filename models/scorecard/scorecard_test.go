@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"bellwether/models"
+	"bellwether/models/metric"
 	"bellwether/models/modeltest"
 	"bellwether/models/scorecard"
 )
@@ -51,6 +52,18 @@ func TestTheCardIsTheModel(t *testing.T) {
 		if want := 1 / (1 + math.Exp2(float64(scorecard.Even-sum)/scorecard.Double)); p[i] != want {
 			t.Fatalf("row %d: %d points make %v, the model says %v", i, sum, want, p[i])
 		}
+	}
+}
+
+// The points mean what the scale says: the probabilities are calibrated.
+func TestPointsMeanOdds(t *testing.T) {
+	m, test := fit(t, modeltest.Easy(5000, 1)), modeltest.Easy(5000, 2)
+	p := make([]float64, test.Len())
+	if err := m.Predict(p, test); err != nil {
+		t.Fatal(err)
+	}
+	if ece := metric.ECE(p, test.Y, nil, 10); ece > .03 {
+		t.Errorf("ECE %.3f", ece)
 	}
 }
 

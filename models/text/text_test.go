@@ -28,6 +28,7 @@ func TestSentimentSide(t *testing.T) {
 		{"It was good. Not any more", 1},
 		{"Nice product, but support is awful", -1},
 		{"Support was awful, but the new team is excellent", 1},
+		{"not cheap but excellent", 1},
 		{"👍", 1},
 		{"😡", -1},
 		{"see you then :)", 1},
