@@ -310,8 +310,8 @@ func pageSize(n int32) (int, error) {
 	switch {
 	case n == 0:
 		return 100, nil
-	case n < 0 || n > 1000:
-		return 0, record.FieldErrorf("page_size", "%d is not between 1 and 1000", n)
+	case n < 0 || n > serving.MaxPage:
+		return 0, record.FieldErrorf("page_size", "%d is not between 1 and %d", n, serving.MaxPage)
 	}
 	return int(n), nil
 }

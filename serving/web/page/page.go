@@ -45,12 +45,12 @@ var funcs = template.FuncMap{
 	"join":    func(list []string) string { return strings.Join(list, ", ") },
 }
 
-// Show writes a page. Nothing is written when the template fails.
+// Show writes a page. When the template fails nothing is written and it panics:
+// net/http logs that and ends the one answer.
 func Show(w http.ResponseWriter, t *template.Template, title string, data any) {
 	var buf bytes.Buffer
 	if err := t.Execute(&buf, map[string]any{"Title": title, "Data": data}); err != nil {
-		http.Error(w, "the page could not be made; the server's log has more", http.StatusInternalServerError)
-		return
+		panic(fmt.Sprintf("page %q: %v", title, err))
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")

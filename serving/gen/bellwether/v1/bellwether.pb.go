@@ -731,7 +731,7 @@ func (x *GetPartnerRequest) GetId() string {
 
 type ListPartnersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1 to 1000; 100 when missing.
+	// 1 to 500; 100 when missing.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,proto3" json:"page_size,omitempty"`
 	// next_page_token of the page before.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,proto3" json:"page_token,omitempty"`
@@ -882,7 +882,7 @@ func (x *GetPartnerHealthRequest) GetId() string {
 
 type AtRiskRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1 to 1000; 100 when missing.
+	// 1 to 500; 100 when missing.
 	PageSize      int32  `protobuf:"varint,1,opt,name=page_size,proto3" json:"page_size,omitempty"`
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
