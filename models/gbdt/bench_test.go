@@ -1,0 +1,130 @@
+package gbdt_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"bellwether/models"
+	"bellwether/models/gbdt"
+)
+
+// numbersTable is n rows of w numbers whose label needs several of them.
+func numbersTable(n, w int, seed uint64) *models.Table {
+	rng := rand.New(rand.NewPCG(seed, 6))
+	t := &models.Table{X: make([][]float64, w), Y: make([]float64, n)}
+	for j := range w {
+		t.Columns = append(t.Columns, models.Column{Name: fmt.Sprint("x", j)})
+		t.X[j] = make([]float64, n)
+		for i := range n {
+			t.X[j][i] = rng.NormFloat64()
+		}
+	}
+	for i := range n {
+		s := 0.0
+		for j := 0; j+3 < w; j += 4 {
+			s += t.X[j][i]*t.X[j+1][i] + math.Sin(3*t.X[j+2][i]) + 0.5*t.X[j+3][i]
+		}
+		if rng.Float64() < 1/(1+math.Exp(-s/math.Sqrt(float64(w)/4))) {
+			t.Y[i] = 1
+		}
+	}
+	return t
+}
+
+// flightsLike has the columns of a table of flights: small and large
+// categories, two numbers that repeat.
+func flightsLike(n int) *models.Table {
+	rng := rand.New(rand.NewPCG(1, 6))
+	t := &models.Table{X: make([][]float64, 8)}
+	levels := []int{12, 31, 7, 0, 22, 290, 290, 0}
+	for j, k := range levels {
+		kind := models.Category
+		if k == 0 {
+			kind = models.Numeric
+		}
+		t.Columns = append(t.Columns, models.Column{Name: fmt.Sprint("x", j), Kind: kind})
+	}
+	for range n {
+		s := -1.5
+		for j, k := range levels {
+			v := rng.IntN(max(k, 1300))
+			if k > 0 {
+				v = rng.IntN(k)
+				s += 0.4 * math.Sin(float64(mix(uint64(v*10+j))%1000))
+				t.X[j] = append(t.X[j], code("c", v))
+			} else {
+				s += 0.6 * math.Sin(float64(v)/200)
+				t.X[j] = append(t.X[j], float64(v))
+			}
+		}
+		t.Y = append(t.Y, float64(b2i(rng.Float64() < 1/(1+math.Exp(-s)))))
+	}
+	return t
+}
+
+func BenchmarkFit(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		make func() *models.Table
+		l    gbdt.Learner
+		slow bool
+	}{
+		{"flights-100kx8-300x31", func() *models.Table { return flightsLike(100_000) }, gbdt.Learner{Trees: 300}, false},
+		{"numbers-1Mx28-50x255", func() *models.Table { return numbersTable(1_000_000, 28, 1) }, gbdt.Learner{Trees: 50, Leaves: 255, LearningRate: 0.1, L2: -1}, true},
+	} {
+		if c.slow && testing.Short() {
+			continue
+		}
+		var t *models.Table
+		for _, threads := range []int{1, 2} {
+			b.Run(fmt.Sprintf("%s/threads-%d", c.name, threads), func(b *testing.B) {
+				if t == nil {
+					t = c.make()
+				}
+				c.l.Threads = threads
+				b.ResetTimer()
+				for b.Loop() {
+					if _, err := c.l.Fit(context.Background(), t, nil, 1); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkPredictRows(b *testing.B) {
+	const width = 80
+	t := numbersTable(20_000, width, 1)
+	for _, size := range []struct{ trees, leaves int }{{300, 31}, {200, 63}} {
+		m := fitted(b, gbdt.Learner{Trees: size.trees, Leaves: size.leaves}, t, nil, 1)
+		for _, n := range []int{1, 500} {
+			b.Run(fmt.Sprintf("%dx%d/rows-%d", size.trees, size.leaves, n), func(b *testing.B) {
+				rows, dst := make([]float64, n*width), make([]float64, n)
+				for i := range n {
+					t.Row(rows[i*width:(i+1)*width], i)
+				}
+				b.ReportAllocs()
+				for b.Loop() {
+					m.PredictRows(dst, rows)
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/row")
+			})
+		}
+	}
+}
+
+func TestPredictRowsAllocatesNothing(t *testing.T) {
+	tab := mixed(2000, 1)
+	m := fitted(t, gbdt.Learner{Trees: 20}, tab, nil, 1)
+	rows, dst := make([]float64, 6*13), make([]float64, 13)
+	for i := range dst {
+		tab.Row(rows[6*i:6*i+6], i)
+	}
+	if n := testing.AllocsPerRun(50, func() { m.PredictRows(dst, rows) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

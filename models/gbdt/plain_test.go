@@ -1,0 +1,433 @@
+package gbdt
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"bellwether/models"
+	"bellwether/models/target"
+)
+
+// plainTree grows a tree the dumb way: every row of every node is looked at for
+// every test, sums are floats (whole numbers of units, so exact), nothing is
+// subtracted or shared.
+type plainTree struct {
+	cols   [][]uint8
+	bins   []int
+	levels []bool
+	g, h   []float64 // in units
+	s      *searcher
+}
+
+type plainSplit struct {
+	gain float64
+	test test
+}
+
+func (p *plainTree) sums(rows []int) (g, h float64) {
+	for _, r := range rows {
+		g, h = g+p.g[r], h+p.h[r]
+	}
+	return g, h
+}
+
+func (p *plainTree) score(g, h, l2 float64) float64 {
+	a := max(math.Abs(g*p.s.unitG)-p.s.l1, 0)
+	return a * a / (h*p.s.unitH + l2)
+}
+
+// tests are all tests of an input worth trying at a node, in order.
+func (p *plainTree) tests(in int, rows []int) []test {
+	var all []test
+	bins := map[uint8][]int{}
+	for _, r := range rows {
+		bins[p.cols[in][r]] = append(bins[p.cols[in][r]], r)
+	}
+	if !p.levels[in] {
+		for _, right := range []bool{false, true} {
+			for b := 1; b < p.bins[in]; b++ {
+				if bins[uint8(b)] != nil && (!right || bins[0] != nil) {
+					all = append(all, test{input: int32(in), bin: uint8(b), missingRight: right})
+				}
+			}
+		}
+		return all
+	}
+	var order []uint8
+	for b := range p.bins[in] {
+		if bins[uint8(b)] != nil {
+			order = append(order, uint8(b))
+		}
+	}
+	key := func(b uint8) float64 {
+		g, h := p.sums(bins[b])
+		return g * p.s.unitG / (h*p.s.unitH + levelSmooth)
+	}
+	slices.SortStableFunc(order, func(a, b uint8) int { return cmp.Compare(key(a), key(b)) })
+	for n := 1; n < len(order); n++ {
+		mask := uint32(0)
+		for _, b := range order[n:] {
+			mask |= 1 << b
+		}
+		all = append(all, test{input: int32(in), bin: 255, mask: mask})
+	}
+	return all
+}
+
+func (p *plainTree) best(rows []int) plainSplit {
+	best := plainSplit{gain: minGain}
+	g, h := p.sums(rows)
+	least := math.Ceil(max(p.s.minRows*h/float64(len(rows)), p.s.minHessian/p.s.unitH, 1))
+	for in := range p.cols {
+		l2 := p.s.l2
+		if p.levels[in] {
+			l2 += levelL2
+		}
+		for _, t := range p.tests(in, rows) {
+			left, right := p.divide(t, rows)
+			gl, hl := p.sums(left)
+			gr, hr := p.sums(right)
+			if hl < least || hr < least {
+				continue
+			}
+			gain := p.score(gl, hl, l2) + p.score(gr, hr, l2) - p.score(g, h, p.s.l2)
+			if gain > best.gain {
+				best = plainSplit{gain, t}
+			}
+		}
+	}
+	if best.gain == minGain {
+		best.gain = 0
+	}
+	return best
+}
+
+func (p *plainTree) divide(t test, rows []int) (left, right []int) {
+	for _, r := range rows {
+		b := p.cols[t.input][r]
+		goes := b > t.bin || b == 0 && t.missingRight
+		if p.levels[t.input] {
+			goes = t.mask&(1<<b) != 0
+		}
+		if goes {
+			right = append(right, r)
+		} else {
+			left = append(left, r)
+		}
+	}
+	return left, right
+}
+
+// leaves returns the rows of each leaf.
+func (p *plainTree) leaves(most int) [][]int {
+	rows := make([]int, len(p.g))
+	for i := range rows {
+		rows[i] = i
+	}
+	open := [][]int{rows}
+	for len(open) < most {
+		at, best := 0, plainSplit{}
+		for i, rows := range open {
+			if s := p.best(rows); s.gain > best.gain {
+				at, best = i, s
+			}
+		}
+		if best.gain == 0 {
+			break
+		}
+		left, right := p.divide(best.test, open[at])
+		open[at] = left
+		open = append(open, right)
+	}
+	return open
+}
+
+func TestSameTreesAsThePlainTrainer(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		seed := rapid.Uint64().Draw(t, "seed")
+		rng := rand.New(rand.NewPCG(seed, 1))
+		n := 1 + rng.IntN(300)
+		width := 1 + rng.IntN(20)
+		p := &plainTree{}
+		for range width {
+			lv := rng.IntN(3) == 0
+			bins := 2 + rng.IntN(30)
+			if !lv && rng.IntN(3) == 0 {
+				bins = 200
+			}
+			col := make([]uint8, n)
+			lowest := rng.IntN(2) // 0: some missing
+			for i := range col {
+				col[i] = uint8(lowest + rng.IntN(bins-lowest))
+			}
+			p.cols, p.bins, p.levels = append(p.cols, col), append(p.bins, bins), append(p.levels, lv)
+		}
+		s := &searcher{bins: p.bins, levels: p.levels, use: make([]bool, width)}
+		for i := range s.use {
+			s.use[i] = true
+		}
+		s.l1, s.l2 = float64(rng.IntN(2))*0.3, float64(rng.IntN(3))
+		s.minRows, s.minHessian = float64(rng.IntN(12)), 0.1*float64(rng.IntN(4))
+		s.unitG, s.unitH = 1.0/(1<<18), 1.0/(1<<18)
+		gh := make([]int64, n)
+		for i := range gh {
+			g, h := int32(rng.IntN(1<<19)-1<<18), uint32(1+rng.IntN(1<<16))
+			gh[i] = pack(g, h)
+			p.g, p.h = append(p.g, float64(g)), append(p.h, float64(h))
+		}
+		p.s = s
+		leaves := 2 + rng.IntN(12)
+		threads := 1 + rng.IntN(3)
+		grower := newGrower(newMatrix(p.cols, n, crew(threads)), gh, leaves, crew(threads))
+		rows := make([]uint32, n)
+		for i := range rows {
+			rows[i] = uint32(i)
+		}
+		tr := grower.grow(s, rows)
+		got := map[int][]int{}
+		for r := range n {
+			leaf := tr.leafOf(func(in int) uint8 { return p.cols[in][r] })
+			got[leaf] = append(got[leaf], r)
+		}
+		want := p.leaves(leaves)
+		if len(want) != len(grower.open) {
+			t.Fatalf("%d leaves, want %d", len(grower.open), len(want))
+		}
+		for _, rows := range want {
+			leaf := tr.leafOf(func(in int) uint8 { return p.cols[in][rows[0]] })
+			if !slices.Equal(got[leaf], rows) {
+				t.Fatalf("leaf %d holds rows %v, want %v", leaf, got[leaf], rows)
+			}
+			g, h := p.sums(rows)
+			out := -math.Copysign(max(math.Abs(g*s.unitG)-s.l1, 0)/(h*s.unitH+s.l2), g)
+			if math.Abs(tr[leaf].value-out) > 1e-12 || int(tr[leaf].rows) != len(rows) {
+				t.Fatalf("leaf %d: value %v of %d rows, want %v of %d", leaf, tr[leaf].value, tr[leaf].rows, out, len(rows))
+			}
+		}
+	})
+}
+
+func TestHistogramIsTheDumbSum(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 4))
+	for _, width := range []int{1, 7, 8, 9, 16, 31, 33, 64, 65, 150} {
+		n := 2*parallelRows + 77
+		cols := make([][]uint8, width)
+		for j := range cols {
+			cols[j] = make([]uint8, n)
+			for i := range cols[j] {
+				cols[j][i] = uint8(rng.Uint32())
+			}
+		}
+		gh := make([]int64, n)
+		var rows []uint32
+		for i := range gh {
+			gh[i] = pack(int32(rng.IntN(2001)-1000), uint32(rng.IntN(1000)))
+			if rng.IntN(5) > 0 {
+				rows = append(rows, uint32(i))
+			}
+		}
+		want := make([]int64, width*cells)
+		for _, r := range rows {
+			for j := range cols {
+				want[j*cells+int(cols[j][r])] += gh[r]
+			}
+		}
+		for _, c := range []crew{1, 3} {
+			g := newGrower(newMatrix(cols, n, c), gh, 2, c)
+			got := g.histogram()
+			g.m.build(got, rows, gh, c, g.spare)
+			if !slices.Equal(got, want) {
+				t.Errorf("%d columns, %d goroutines: other sums", width, c)
+			}
+		}
+	}
+}
+
+// The sum over any rows stays within its half of the word: the sum of all
+// gradients' magnitudes below 1<<31, of all hessians below 1<<32.
+func TestSumsCannotOverflow(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 3000).Draw(t, "n")
+		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
+		spread := rapid.Float64Range(0, 40).Draw(t, "spread")
+		rows := &sample{y: make([]float64, n), w: make([]float64, n)}
+		b := &booster{Learner: Learner{Threads: 2}, rows: rows, gh: make([]int64, n), score: make([]float64, n), search: &searcher{}}
+		for i := range n {
+			rows.y[i] = float64(rng.IntN(2))
+			rows.w[i] = math.Exp(spread * rng.NormFloat64() / 8)
+			b.score[i] = spread * rng.NormFloat64()
+		}
+		if !b.gradients() {
+			t.Skip("nothing to learn")
+		}
+		var g, h, worst float64
+		for i, v := range b.gh {
+			g += math.Abs(gradOf(v))
+			h += float64(hessOf(v))
+			wantG, wantH := b.loss.gradient(b.score[i], rows.y[i])
+			errG := math.Abs(gradOf(v)*b.search.unitG-wantG*rows.w[i]) - 1e-6*rows.w[i]
+			errH := math.Abs(float64(hessOf(v))*b.search.unitH-wantH*rows.w[i]) - 1e-6*rows.w[i]
+			worst = max(worst, errG/b.search.unitG, errH/b.search.unitH)
+		}
+		if g > math.MaxInt32 || h > math.MaxUint32 {
+			t.Fatalf("sums %v and %v do not fit", g, h)
+		}
+		if worst > 0.5 {
+			t.Fatalf("a row is off by %v units", worst)
+		}
+	})
+}
+
+// Walking the trees by raw values gives the bits of every way to score.
+func TestScoringIsTheDumbWalk(t *testing.T) {
+	rng := rand.New(rand.NewPCG(2, 2))
+	n := 3000
+	tab := &models.Table{X: make([][]float64, 5), Columns: []models.Column{{Name: "a"}, {Name: "b"}, {Name: "c", Kind: models.Category}, {Name: "d", Kind: models.Category}, {Name: "e"}}}
+	for range n {
+		row := []float64{rng.NormFloat64(), float64(rng.IntN(9)), float64(rng.IntN(8)), float64(rng.IntN(300)), rng.ExpFloat64()}
+		s := row[0] + math.Sin(row[1]*row[3]) + math.Cos(7*row[2]) + math.Sin(row[3])
+		for j := range row {
+			if rng.IntN(9) == 0 {
+				row[j] = math.NaN()
+			}
+			tab.X[j] = append(tab.X[j], row[j])
+		}
+		tab.Y = append(tab.Y, float64(b2i(s+rng.NormFloat64() > 0)))
+	}
+	model, err := Learner{Trees: 53}.Fit(context.Background(), tab, nil, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := model.(*Model)
+	for j := range tab.X {
+		for i := range 500 {
+			tab.X[j][i] = []float64{-1e9, 1e9, 1234, 0}[rng.IntN(4)]
+		}
+	}
+	for _, size := range []int{1, 2, 7, 8, 9, 64, 101} {
+		rows, dst := make([]float64, 5*size), make([]float64, size)
+		for at := 0; at+size <= n; at += 7 * size {
+			for k := range size {
+				tab.Row(rows[5*k:5*k+5], at+k)
+			}
+			m.PredictRows(dst, rows)
+			for k, got := range dst {
+				if want := dumbWalk(m, rows[5*k:5*k+5]); got != want {
+					t.Fatalf("row %d of %d: %v, want %v", k, size, got, want)
+				}
+			}
+		}
+	}
+	kinds := map[inputKind]bool{}
+	for _, in := range m.enc.inputs {
+		kinds[in.kind] = true
+	}
+	if len(kinds) != 4 {
+		t.Errorf("the model uses kinds %v of input: the test does not see all", kinds)
+	}
+}
+
+func dumbWalk(m *Model, row []float64) float64 {
+	score := m.base
+	for _, t := range m.trees {
+		i := uint32(0)
+		for t[i].kid != 0 {
+			n := t[i]
+			in := m.enc.inputs[n.test.input]
+			var x float64
+			level := -1
+			if in.kind == numeric {
+				x = row[in.col]
+			} else {
+				s := &m.enc.stats[in.stat]
+				k := target.Key(row[s.a])
+				if s.b >= 0 {
+					k = target.Pair(k, target.Key(row[s.b]))
+				}
+				level = slices.Index(s.keys, k)
+				c := target.Counter{}
+				if in.kind != levels && level >= 0 {
+					c = s.counters[level]
+				}
+				x, _ = target.Shrink(c, s.prior, s.strength)
+				if in.kind == count {
+					x = c.N
+				}
+			}
+			right := false
+			switch {
+			case in.kind == levels:
+				right = n.test.mask>>(level+1)&1 == 1
+			case math.IsNaN(x):
+				right = n.test.missingRight
+			case int(n.test.bin) <= len(in.cuts):
+				right = x > in.cuts[n.test.bin-1]
+			}
+			i = n.kid
+			if right {
+				i++
+			}
+		}
+		score += t[i].value
+	}
+	return m.loss.link(score)
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func TestCuts(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		x := rapid.SliceOfN(rapid.OneOf(
+			rapid.Float64Range(-5, 5),
+			rapid.Map(rapid.IntRange(-20, 20), func(i int) float64 { return float64(i) }),
+			rapid.SampledFrom([]float64{math.NaN(), math.MaxFloat64, -math.MaxFloat64, 5e-324, 0})), 1, 400).Draw(t, "x")
+		most := rapid.IntRange(2, 255).Draw(t, "bins")
+		cuts := cutsOf(x, most)
+		if len(cuts) >= most {
+			t.Fatalf("%d cuts make more than %d bins", len(cuts), most)
+		}
+		distinct := map[float64]bool{}
+		used := map[uint8]bool{}
+		for _, v := range x {
+			b := int(binOf(cuts, v))
+			want := 0
+			if v == v {
+				distinct[v] = true
+				used[uint8(b)] = true
+				want = 1
+				for _, c := range cuts {
+					want += b2i(c < v)
+				}
+			}
+			if b != want {
+				t.Fatalf("%v falls into bin %d of %v, want %d", v, b, cuts, want)
+			}
+		}
+		if len(distinct) <= most && len(used) != len(distinct) {
+			t.Fatalf("%d distinct values in %d bins of %d", len(distinct), len(used), most)
+		}
+		if len(used) != len(cuts)+b2i(len(distinct) > 0) {
+			t.Fatalf("%d cuts, but %d bins have values", len(cuts), len(used))
+		}
+		var lanesOut [lanes]uint8
+		if len(x) >= lanes {
+			binLanes(&lanesOut, cuts, x, 1)
+			for r, b := range lanesOut {
+				if b != binOf(cuts, x[r]) {
+					t.Fatalf("lane %d: bin %d, want %d", r, b, binOf(cuts, x[r]))
+				}
+			}
+		}
+	})
+}
