@@ -125,34 +125,44 @@ func (s *searcher) find(hist []int64, sum int64, rows int) split {
 }
 
 // byOrder tries each cut of an input of numbers; left starts with missing, or
-// without it.
+// without it. It works in units of the fixed point, with L2 in those too.
 func (c *candidate) byOrder(in int32, h *[cells]int64, left int64, missingRight bool) {
-	bins := c.bins[in]
-	total := hessOf(c.sum)
-	for b := 1; b < bins; b++ {
-		v := h[b&255]
-		if v == 0 {
-			continue
-		}
+	sum, total, least := c.sum, hessOf(c.sum), c.least
+	last := total - least // hessian the left side may have at most
+	l1, l2 := c.l1/c.unitG, c.l2/c.unitH
+	unit := c.unitG * c.unitG / c.unitH
+	best := (c.best.gain + c.parent) / unit
+	at, cut := 0, left
+	for b, v := range h[1:c.bins[in]] {
 		left += v
 		hl := hessOf(left)
-		if hl < c.least {
+		if v == 0 || hl < least {
 			continue
 		}
-		hr := total - hl
-		if hr < c.least || hr > total {
-			return
+		if hl > last {
+			break
 		}
-		gain := c.score(gradOf(left)*c.unitG, float64(hl)*c.unitH, c.l2) +
-			c.score(gradOf(c.sum-left)*c.unitG, float64(hr)*c.unitH, c.l2) - c.parent
-		if gain > c.best.gain {
-			t := test{input: in, bin: uint8(b), missingRight: missingRight}
-			if h[0] == 0 {
-				t.missingRight = hr > hl
-			}
-			c.best = split{gain: gain, left: left, test: t}
+		gl, gr := math.Abs(gradOf(left))-l1, math.Abs(gradOf(sum-left))-l1
+		if l1 > 0 {
+			gl, gr = max(gl, 0), max(gr, 0)
+		}
+		a, z := float64(hl)+l2, float64(total-hl)+l2
+		if gain := gl*gl/a + gr*gr/z; gain > best {
+			best, at, cut = gain, b+1, left
 		}
 	}
+	if at == 0 {
+		return
+	}
+	gain := best*unit - c.parent
+	if !(gain > c.best.gain) {
+		return
+	}
+	t := test{input: in, bin: uint8(at), missingRight: missingRight}
+	if h[0] == 0 {
+		t.missingRight = total-hessOf(cut) > hessOf(cut)
+	}
+	c.best = split{gain: gain, left: cut, test: t}
 }
 
 // byLevel sorts the levels by their mean gradient and tries each cut of that
