@@ -39,7 +39,8 @@ const Unknown = math.MaxInt64
 type Labels struct {
 	cfg      Config
 	partners map[record.PartnerID]*past
-	last     time.Time // newest Known seen
+	perDay   map[int32]int // qualifying events by day
+	covered  int32         // newest day that is no straggler, see Complete
 }
 
 // past is what the label needs of one partner.
@@ -62,14 +63,42 @@ type turn struct {
 
 // NewLabels returns Labels that have seen nothing.
 func NewLabels(cfg Config) *Labels {
-	return &Labels{cfg: cfg.withDefaults(), partners: map[record.PartnerID]*past{}}
+	return &Labels{cfg: cfg.withDefaults(), partners: map[record.PartnerID]*past{}, perDay: map[int32]int{}, covered: math.MinInt32}
 }
 
 // Config returns what leaving means here, defaults filled in.
 func (l *Labels) Config() Config { return l.cfg }
 
-// Last returns the newest time anything became known.
-func (l *Labels) Last() time.Time { return l.last }
+// Complete returns the midnight up to which the data tells who was active: the
+// one after the newest day with at least a tenth of the qualifying events of a
+// usual day, the median of the 182 days before it. Data often ends with a thin
+// tail of events known before their day, or of a few sources that go on after
+// the others stopped; who is missing from that tail has not left.
+func (l *Labels) Complete() time.Time {
+	if l.covered == math.MinInt32 {
+		return time.Time{}
+	}
+	return time.Unix(int64(l.covered+1)*secondsPerDay, 0).UTC()
+}
+
+// usualDays is how many days the usual day of Complete is the median of.
+const usualDays = 182
+
+// count notes a qualifying event of a day.
+func (l *Labels) count(day int32) {
+	l.perDay[day]++
+	if day <= l.covered {
+		return
+	}
+	before := make([]int, usualDays)
+	for i := range before {
+		before[i] = l.perDay[day-1-int32(i)]
+	}
+	slices.Sort(before)
+	if 10*l.perDay[day] >= before[usualDays/2] {
+		l.covered = day
+	}
+}
 
 func (l *Labels) past(id record.PartnerID) *past {
 	p := l.partners[id]
@@ -83,14 +112,12 @@ func (l *Labels) past(id record.PartnerID) *past {
 // Observe takes in one event; what it does not need it ignores.
 func (l *Labels) Observe(e *record.Event) {
 	known := e.Known()
-	if known.After(l.last) {
-		l.last = known
-	}
 	if e.Partner == "" {
 		return
 	}
 	if slices.Contains(l.cfg.Qualifying, e.Type) {
 		l.past(e.Partner).active(dayOf(e.At), known.Unix())
+		l.count(dayOf(e.At))
 	}
 	at := turn{at: e.At.Unix(), known: known.Unix()}
 	switch e.Type {
@@ -160,8 +187,8 @@ func (p *past) activeWithin(from, to int32, known int64) bool {
 // (1, else 0), when that became known in Unix seconds, and whether the row
 // counts: whether the partner was active in the ActiveDays before and had not
 // ended with us already. The label is known at the end of the horizon, or when a
-// lapse or termination within it was; until anything later than the horizon's
-// end has been observed it is Unknown. What becomes known only after the horizon
+// lapse or termination within it was; while the data does not reach the
+// horizon's end (Complete) it is Unknown. What becomes known only after the horizon
 // does not change it. A partner absorbed by another within the horizon does not
 // count: it neither stayed nor left.
 func (l *Labels) Churn(id record.PartnerID, at time.Time) (y float64, known int64, counts bool) {
@@ -178,7 +205,7 @@ func (l *Labels) Churn(id record.PartnerID, at time.Time) (y float64, known int6
 			return 1, t.known, true
 		}
 	}
-	if l.last.Before(end) {
+	if l.Complete().Before(end) {
 		return 0, Unknown, true
 	}
 	if p.activeWithin(dayOf(at), dayOf(end), end.Unix()) {

@@ -40,7 +40,7 @@ func status(s, on string) *record.Event {
 func TestChurn(t *testing.T) {
 	const y0, y1 = 0.0, 1.0
 	end := date("2025-08-30").Unix()
-	far := ev(record.PortalLogin, "2026-01-01") // the data goes on
+	far := &record.Event{Type: record.OrderPlaced, Partner: "other", At: date("2026-01-01")} // the data goes on
 	for _, c := range []struct {
 		name   string
 		events []*record.Event
@@ -80,7 +80,7 @@ func TestChurn(t *testing.T) {
 func TestMergeHandsOnThePast(t *testing.T) {
 	l := NewLabels(Config{})
 	for _, e := range []*record.Event{ev(record.DealWon, "2025-05-20"), {Type: record.PartnerMerged, Partner: "q", Other: "p", At: date("2025-05-25")},
-		{Type: record.OrderPlaced, Partner: "q", At: date("2025-07-01")}, ev(record.PortalLogin, "2026-01-01")} {
+		{Type: record.OrderPlaced, Partner: "q", At: date("2025-07-01")}, {Type: record.OrderPlaced, Partner: "other", At: date("2026-01-01")}} {
 		l.Observe(e)
 	}
 	if y, _, counts := l.Churn("q", date("2025-06-01")); y != 0 || !counts {
@@ -117,13 +117,15 @@ func TestChurnAgainstPlain(t *testing.T) {
 
 func plainChurn(cfg Config, events []*record.Event, at time.Time) (y float64, known int64, counts bool) {
 	from, end := at.AddDate(0, 0, -cfg.ActiveDays), at.AddDate(0, 0, cfg.HorizonDays)
-	var last time.Time
+	var reaches time.Time
 	gone, latest, stays := false, time.Time{}, false
 	var lapse *record.Event
 	for _, e := range events {
-		last = e.KnownAt
 		business := e.Type == record.DealWon || e.Type == record.OrderPlaced
 		turn := e.Type == record.ContractLapsed || e.Type == record.ContractRenewed
+		if next := e.At.Truncate(24*time.Hour).AddDate(0, 0, 1); business && next.After(reaches) {
+			reaches = next
+		}
 		before := e.At.Before(at)
 		switch {
 		case business && before && !e.At.Before(from) && !e.KnownAt.After(at):
@@ -142,12 +144,46 @@ func plainChurn(cfg Config, events []*record.Event, at time.Time) (y float64, kn
 		return 0, Unknown, false
 	case lapse != nil:
 		return 1, lapse.KnownAt.Unix(), true
-	case last.Before(end):
+	case reaches.Before(end):
 		return 0, Unknown, true
 	case stays:
 		return 0, end.Unix(), true
 	}
 	return 1, end.Unix(), true
+}
+
+// TestComplete: a thin tail does not count, a quiet weekend inside does.
+func TestComplete(t *testing.T) {
+	l := NewLabels(Config{})
+	if !l.Complete().IsZero() {
+		t.Errorf("nothing seen reaches to %s", l.Complete())
+	}
+	sell := func(day time.Time, n int) {
+		for range n {
+			l.Observe(&record.Event{Type: record.OrderPlaced, Partner: "p", At: day})
+		}
+	}
+	day := date("2025-01-01")
+	for i := range 120 {
+		sell(day, 40)
+		if i%7 == 0 {
+			day = day.AddDate(0, 0, 1) // a day off
+		}
+		day = day.AddDate(0, 0, 1)
+	}
+	want := day
+	for range 40 {
+		sell(day, 3)
+		day = day.AddDate(0, 0, 1)
+	}
+	l.Observe(&record.Event{Type: record.PortalLogin, Partner: "p", At: day.AddDate(1, 0, 0)})
+	if !l.Complete().Equal(want) {
+		t.Errorf("the data reaches to %s, want %s", l.Complete(), want)
+	}
+	sell(date("2025-07-20"), 4)
+	if got := date("2025-07-21"); !l.Complete().Equal(got) {
+		t.Errorf("a tenth of a usual day reaches to %s, want %s", l.Complete(), got)
+	}
 }
 
 func TestHabit(t *testing.T) {
@@ -231,7 +267,7 @@ func TestTrainingRefusesTooLittle(t *testing.T) {
 	if _, err := months.Training(l, time.Time{}); record.KindOf(err) != record.Refused {
 		t.Errorf("no complete horizon: %v", err)
 	}
-	l.Observe(ev(record.PortalLogin, "2026-01-01"))
+	l.Observe(ev(record.DealWon, "2026-01-01"))
 	if _, err := months.Training(l, time.Time{}); record.KindOf(err) != record.Refused {
 		t.Errorf("one month: %v", err)
 	}

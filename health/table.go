@@ -63,7 +63,7 @@ const validShare = 0.2
 // that hold a fifth of the rows.
 func (m *Months) Training(l *Labels, testFrom time.Time) (*Training, error) {
 	y, known, rows := make([]float64, len(m.at)), make([]int64, len(m.at)), []int{}
-	newest := int64(0)
+	newest, complete := int64(0), l.Complete()
 	for i, at := range m.at {
 		month := time.Unix(at, 0).UTC()
 		var counts bool
@@ -71,13 +71,13 @@ func (m *Months) Training(l *Labels, testFrom time.Time) (*Training, error) {
 			continue
 		}
 		rows = append(rows, i)
-		if at > newest && !l.last.Before(l.end(month)) {
+		if at > newest && !complete.Before(l.end(month)) {
 			newest = at
 		}
 	}
 	if newest == 0 {
-		return nil, record.Errorf(record.Refused, "train churn", "no month has a complete horizon of %d days: the data ends on %s",
-			l.cfg.HorizonDays, l.last.Format(time.DateOnly))
+		return nil, record.Errorf(record.Refused, "train churn", "no month has a complete horizon of %d days: the data reaches to %s",
+			l.cfg.HorizonDays, complete.Format(time.DateOnly))
 	}
 	t := &Training{TestFrom: time.Unix(newest, 0).UTC()}
 	if !testFrom.IsZero() {
