@@ -3,7 +3,6 @@ package datasets
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"bellwether/datasets/record"
 
 	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/ipc"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/apache/arrow/go/v17/parquet"
@@ -39,18 +39,49 @@ func readParquet[T any](ctx context.Context, f *file, w wanted[T], give func() *
 	if err != nil {
 		return err
 	}
-	total := pq.NumRows()
-	return readBatches(ctx, f, w, batches.Schema(), give, take, func() (arrow.Record, int64, error) {
-		batch, err := batches.Read()
-		if errors.Is(err, io.EOF) || batch == nil && err == nil {
-			return nil, total, io.EOF
-		}
-		return batch, total, err
+	return readBatches(ctx, f, w, batches.schema, give, take, func() (arrow.Record, int64, error) {
+		batch, err := batches.next()
+		return batch, pq.NumRows(), err
 	})
 }
 
+// columnsReader reads batches of Parquet columns side by side. The library's own
+// reader of records refuses a batch in which a dictionary changes, as it does at
+// the end of a row group; here the batch is cut there.
+type columnsReader struct {
+	schema  *arrow.Schema
+	columns []*pqarrow.ColumnReader
+	pending *array.TableReader
+}
+
+func (r *columnsReader) next() (arrow.Record, error) {
+	if r.pending != nil && r.pending.Next() {
+		batch := r.pending.Record()
+		batch.Retain()
+		return batch, nil
+	}
+	columns := make([]arrow.Column, len(r.columns))
+	rows := -1
+	for i, c := range r.columns {
+		data, err := c.NextBatch(chunkRows)
+		if err != nil {
+			return nil, err
+		}
+		if rows >= 0 && data.Len() != rows {
+			return nil, fmt.Errorf("column %s has %d rows where others have %d", r.schema.Field(i).Name, data.Len(), rows)
+		}
+		rows = data.Len()
+		columns[i] = *arrow.NewColumn(r.schema.Field(i), data)
+	}
+	if rows <= 0 {
+		return nil, io.EOF
+	}
+	r.pending = array.NewTableReader(array.NewTable(r.schema, columns, int64(rows)), chunkRows)
+	return r.next()
+}
+
 // parquetBatches reads the wanted columns, words as dictionaries.
-func parquetBatches[T any](ctx context.Context, f *file, pq *pqfile.Reader, w wanted[T]) (pqarrow.RecordReader, error) {
+func parquetBatches[T any](ctx context.Context, f *file, pq *pqfile.Reader, w wanted[T]) (*columnsReader, error) {
 	props := pqarrow.ArrowReadProperties{BatchSize: chunkRows}
 	words := map[string]bool{}
 	for _, field := range w.codec.Schema().Fields() {
@@ -81,11 +112,11 @@ func parquetBatches[T any](ctx context.Context, f *file, pq *pqfile.Reader, w wa
 	for i := range all {
 		all[i] = i
 	}
-	batches, err := reader.GetRecordReader(ctx, leaves, all)
+	columns, arrowSchema, err := reader.GetFieldReaders(ctx, leaves, all)
 	if err != nil {
 		return nil, f.errorf("cannot be read: %v", err)
 	}
-	return batches, nil
+	return &columnsReader{schema: arrowSchema, columns: columns}, nil
 }
 
 var arrowMagic = []byte("ARROW1")

@@ -76,8 +76,8 @@ func readable(want, have arrow.DataType) bool {
 	case *arrow.Float64Type:
 		return have.ID() == arrow.FLOAT64 || have.ID() == arrow.FLOAT32 || arrow.IsInteger(have.ID())
 	case *arrow.ListType:
-		h, ok := have.(*arrow.ListType)
-		return ok && readable(w.Elem(), h.Elem())
+		h, ok := have.(arrow.ListLikeType)
+		return ok && have.ID() != arrow.MAP && have.ID() != arrow.FIXED_SIZE_LIST && readable(w.Elem(), h.Elem())
 	case *arrow.MapType:
 		h, ok := have.(*arrow.MapType)
 		return ok && readable(w.KeyType(), h.KeyType()) && readable(w.ItemType(), h.ItemType())
@@ -135,22 +135,39 @@ func (c cellReader) textAt(share bool) func(i int) string {
 		}
 	case *array.Dictionary:
 		values := cellReader{arr: a.Dictionary(), texts: c.texts}.textAt(true)
+		if a.Dictionary().Len() > a.Len() { // most words do not occur in this batch
+			return func(i int) string {
+				if n := dictionaryIndex(a, i); n >= 0 {
+					return values(n)
+				}
+				return ""
+			}
+		}
 		words := make([]string, a.Dictionary().Len())
 		for i := range words {
 			words[i] = values(i)
 		}
 		return func(i int) string {
-			if a.IsNull(i) {
-				return ""
+			if n := dictionaryIndex(a, i); n >= 0 {
+				return words[n]
 			}
-			n := a.GetValueIndex(i)
-			if n < 0 || n >= len(words) {
-				return ""
-			}
-			return words[n]
+			return ""
 		}
 	}
 	return func(int) string { return "" }
+}
+
+// dictionaryIndex is the index of cell i, -1 for a null or one that a damaged
+// file points outside the dictionary.
+func dictionaryIndex(a *array.Dictionary, i int) int {
+	if a.IsNull(i) {
+		return -1
+	}
+	n := a.GetValueIndex(i)
+	if n < 0 || n >= a.Dictionary().Len() {
+		return -1
+	}
+	return n
 }
 
 // idText is a text of which most rows have their own; word one that repeats.
@@ -389,7 +406,7 @@ func words[T any](f Field, at func(*T) *[]string) column[T] {
 			lists.ValueBuilder().(*array.StringBuilder).AppendValues(*at(r), nil)
 		},
 		read: func(c cellReader, rows []T) {
-			lists := c.arr.(*array.List)
+			lists := c.arr.(array.ListLike)
 			cell := cellReader{arr: lists.ListValues(), texts: c.texts}.textAt(true)
 			for i := range rows {
 				if lists.IsNull(i) {
@@ -575,7 +592,7 @@ func structs[T, E any](f Field, parts []column[E], at func(*T) *[]E) column[T] {
 			}
 		},
 		read: func(c cellReader, rows []T) {
-			lists := c.arr.(*array.List)
+			lists := c.arr.(array.ListLike)
 			items := lists.ListValues().(*array.Struct)
 			all := make([]E, items.Len())
 			rowOf := func(k int) int {

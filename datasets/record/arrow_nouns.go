@@ -119,7 +119,7 @@ func capacityColumns() []column[Partner] {
 			}
 		},
 		read: func(c cellReader, rows []Partner) {
-			lists := c.arr.(*array.List)
+			lists := c.arr.(array.ListLike)
 			day := cellReader{arr: lists.ListValues()}.intAt()
 			for i := range rows {
 				for from, to := lists.ValueOffsets(i); lists.IsValid(i) && from < to; from++ {
