@@ -69,11 +69,13 @@ type Stats struct {
 // still have a row, in seconds.
 const lateOffer = secondsPerDay
 
-// chunk bounds how many events are folded between two waits for each other; two
-// of them are in memory.
 const (
+	// chunkEvents bounds how many events are folded between two waits for each
+	// other; two chunks are in memory.
 	chunkEvents = 2_048
-	chunkFloats = 1 << 20 // of rows
+	// rowFloats is how many numbers of rows are gathered before they are given out:
+	// 16 MB, since a column of a Parquet file costs much per batch.
+	rowFloats = 1 << 21
 )
 
 // Replay folds a data set from its beginning and hands out training rows on the
@@ -81,7 +83,7 @@ const (
 // as those of a State fed in the same order, whatever the number of workers.
 //
 // Memory holds the partners, the accounts, the leads of the last
-// Options.LeadDays and two chunks of rows. Partners are divided among the
+// Options.LeadDays, two chunks of events and some 50 MB of rows. Partners are divided among the
 // workers; the calling goroutine reads ahead by one chunk and does what belongs
 // to no single partner. At midnight everybody waits and the segments are frozen.
 func Replay(ctx context.Context, src Source, set *Set, opt ReplayOptions, sink Sink) (*State, Stats, error) {
@@ -93,6 +95,8 @@ func Replay(ctx context.Context, src Source, set *Set, opt ReplayOptions, sink S
 		ctx: ctx, set: set, opt: opt, sink: sink, state: NewState(set), until: math.MaxInt64, newest: math.MinInt64,
 		workers: make([]worker, workers), filling: newChunk(set, workers), folding: newChunk(set, workers),
 	}
+	r.offers = Rows{Width: set.Width(), set: set}
+	r.months = Rows{Width: len(set.partner), set: set, months: true}
 	if !opt.Until.IsZero() {
 		r.until = opt.Until.Unix()
 	}
@@ -111,11 +115,13 @@ type replay struct {
 	stats   Stats
 	until   int64
 	newest  int64 // creation of the newest lead
-	frozen  day // the day the segments are frozen for
+	frozen  day   // the day the segments are frozen for
 	workers []worker
 	filling *chunk
 	folding *chunk // handed to the workers, or done and not yet given out
 	wait    sync.WaitGroup
+	offers  Rows // made and not yet given out
+	months  Rows
 	err     error
 }
 
@@ -231,6 +237,8 @@ var errStop = errors.New("stop")
 func (r *replay) finish() error {
 	r.submit()
 	r.submit()
+	r.give(&r.offers, r.sink.Offers, &r.stats.Offers, 1)
+	r.give(&r.months, r.sink.Months, &r.stats.Months, 1)
 	if r.err != nil {
 		return r.err
 	}
@@ -355,7 +363,7 @@ func (r *replay) push(it item) {
 	w := int(it.partner.number) % len(c.items)
 	c.items[w] = append(c.items[w], it)
 	c.n++
-	if c.n >= chunkEvents || len(c.rows.Keys)*c.rows.Width >= chunkFloats {
+	if c.n >= chunkEvents {
 		r.submit()
 	}
 }
@@ -377,10 +385,9 @@ func (r *replay) submit() {
 			r.wait.Go(func() { r.workers[w].fold(r.state, c, c.items[w]) })
 		}
 	}
-	if len(done.rows.Keys) > 0 && r.err == nil {
-		r.stats.Offers += int64(len(done.rows.Keys))
-		r.err = r.sink.Offers(&done.rows)
-	}
+	r.offers.Keys = append(r.offers.Keys, done.rows.Keys...)
+	r.offers.X = append(r.offers.X, done.rows.X[:len(done.rows.Keys)*done.rows.Width]...)
+	r.give(&r.offers, r.sink.Offers, &r.stats.Offers, rowFloats)
 	done.reset()
 	done.today = c.today
 }
@@ -424,7 +431,7 @@ func (r *replay) openDay(today day) {
 	if r.sink.Months != nil && r.stats.Events > 0 {
 		first := max(r.frozen, dayOf(r.stats.From.Unix()))
 		for m := nextMonth(first); m <= today && r.err == nil; m = nextMonth(m) {
-			r.err = r.months(m)
+			r.month(m)
 		}
 	}
 	r.frozen = today
@@ -436,15 +443,10 @@ func nextMonth(d day) day {
 	return dayOf(time.Date(y, m+1, 1, 0, 0, 0, 0, time.UTC).Unix())
 }
 
-func (r *replay) months(today day) error {
-	rows := Rows{Width: len(r.set.partner), set: r.set, months: true}
+// month makes the month rows of a day.
+func (r *replay) month(today day) {
 	at := time.Unix(int64(today)*secondsPerDay, 0).UTC()
-	flush := func() error {
-		r.stats.Months += int64(len(rows.Keys))
-		err := r.sink.Months(&rows)
-		rows.Keys, rows.X = rows.Keys[:0], rows.X[:0]
-		return err
-	}
+	rows := &r.months
 	for _, p := range r.state.byID {
 		if p.Version == 0 {
 			continue // first met in what is not folded yet
@@ -454,14 +456,19 @@ func (r *replay) months(today day) error {
 		rows.X = slices.Grow(rows.X, rows.Width)[:n+rows.Width]
 		r.set.partnerRow(rows.X[n:], p, r.state, today)
 		rows.Keys = append(rows.Keys, Key{Partner: p.ID, At: at})
-		if len(rows.X) >= chunkFloats {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
+		r.give(rows, r.sink.Months, &r.stats.Months, rowFloats)
 	}
-	if len(rows.Keys) == 0 {
-		return nil
+}
+
+// give hands rows out once there are enough numbers of them.
+func (r *replay) give(rows *Rows, to func(*Rows) error, count *int64, enough int) {
+	if len(rows.X) < enough {
+		return
 	}
-	return flush()
+	*count += int64(len(rows.Keys))
+	if r.err == nil {
+		r.err = to(rows)
+	}
+	clear(rows.Keys) // ids share the memory of the batch they were read in
+	rows.Keys, rows.X = rows.Keys[:0], rows.X[:0]
 }

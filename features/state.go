@@ -154,7 +154,8 @@ func (st *State) PutLead(l *record.Lead) {
 			to.lastLead = max(to.lastLead, on)
 		}
 	}
-	e.view, e.touched = v, st.today
+	// A state that has seen nothing stands at day 0: the lead's own day counts then.
+	e.view, e.touched = v, max(st.today, dayOf(v.created))
 }
 
 func (st *State) accountOf(key uint64) account {

@@ -1,0 +1,75 @@
+package features
+
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// TestWindowsAreExact checks the moving sums against adding up all days.
+func TestWindowsAreExact(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var s series
+		var got sums
+		byDay := map[day]tally{}
+		today, due := day(1000), endOfTime
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			today += day(rapid.SampledFrom([]int{0, 0, 1, 3, 30, 200, 500}).Draw(t, "ahead"))
+			if today >= due {
+				due = s.roll(&got, today)
+			}
+			n := rapid.SampledFrom([]int32{1, 1, 2, -1}).Draw(t, "n")
+			on := today - day(rapid.SampledFrom([]int{0, 0, 1, 6, 7, 28, 111, 364, 400}).Draw(t, "back"))
+			due = min(due, s.add(&got, today, on, n, int64(3*n)))
+			byDay[on] = tally{byDay[on].n + n, byDay[on].pos + 3*n}
+			var want sums
+			for d, x := range byDay {
+				want.n[life], want.amount[life] = want.n[life]+int64(x.n), want.amount[life]+int64(x.pos)
+				for w, days := range windowDays {
+					if d > today-days {
+						want.n[w], want.amount[w] = want.n[w]+int64(x.n), want.amount[w]+int64(x.pos)
+					}
+				}
+			}
+			if got != want {
+				t.Fatalf("on day %d the sums are %+v, want %+v", today, got, want)
+			}
+			if plain := s.sumsAt(&got, today); plain != want {
+				t.Fatalf("on day %d the plain sums are %+v, want %+v", today, plain, want)
+			}
+		}
+	})
+}
+
+func TestTableIsAMap(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var got table[int]
+		want := map[uint64]int{}
+		key := rapid.Uint64Range(1, 40) // dense, so that places collide
+		for range rapid.IntRange(0, 100).Draw(t, "steps") {
+			k := key.Draw(t, "key") << rapid.IntRange(0, 3).Draw(t, "shift")
+			switch rapid.IntRange(0, 5).Draw(t, "what") {
+			case 0:
+				below := key.Draw(t, "below")
+				got.filter(func(k uint64, _ *int) bool { return k >= below })
+				for k := range want {
+					if k < below {
+						delete(want, k)
+					}
+				}
+			default:
+				*got.put(k)++
+				want[k]++
+			}
+			if got.n != len(want) || len(got.sorted()) != len(want) {
+				t.Fatalf("%d entries, want %d", got.n, len(want))
+			}
+			for k := range uint64(400) {
+				v, ok := want[k]
+				if p := got.get(k); k > 0 && (p != nil) != ok || p != nil && *p != v {
+					t.Fatalf("at %d: %v, want %d, %v", k, p, v, ok)
+				}
+			}
+		}
+	})
+}
