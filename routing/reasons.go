@@ -117,7 +117,7 @@ func (p *profile) enough(k *record.Ranked) string {
 	case math.IsNaN(decided) || decided == 0 && least > 0:
 		return "not enough data, because no outcome of its offers is known yet"
 	case decided < least:
-		return fmt.Sprintf("not enough data, because only %.0f of its offers have a known outcome", decided)
+		return fmt.Sprintf("not enough data, because it has only %s", count(decided, "known outcome"))
 	case most > 0 && k.WinHi-k.WinLo > most:
 		return fmt.Sprintf("not enough data: its chance may be anything from %s to %s", percent(k.WinLo), percent(k.WinHi))
 	}
@@ -128,11 +128,8 @@ func (p *profile) enough(k *record.Ranked) string {
 // business says what beside the probabilities went into the value.
 func (p *profile) business(k *record.Ranked) []string {
 	var out []string
-	switch left := p.e.room(p.c.now); {
-	case left == 1:
-		out = append(out, "has room for 1 more lead in this period")
-	case left > 1:
-		out = append(out, fmt.Sprintf("has room for %d more leads in this period", left))
+	if left := p.e.room(p.c.now); left > 0 {
+		out = append(out, fmt.Sprintf("has room for %s in this period", count(float64(left), "more lead")))
 	}
 	if k.Price > 0.005*p.c.amount {
 		out = append(out, fmt.Sprintf("its work in hand (%d open) counts %s of the amount against it", p.e.load.Open, percent(k.Price/p.c.amount)))
@@ -262,6 +259,8 @@ func (p *profile) words(name string) string {
 		return "not so: " + f.Meaning
 	case f.Unit == "0 or 1":
 		return f.Meaning
+	case strings.Contains(f.Unit, " to "):
+		return fmt.Sprintf("%s: %s (%s)", f.Meaning, number(x), f.Unit)
 	}
 	return fmt.Sprintf("%s: %s %s", f.Meaning, number(x), f.Unit)
 }
@@ -279,7 +278,7 @@ func (p *profile) special(name string, x float64) (text string, ok bool) {
 		wins, losses := p.value("partner_wins_life"), p.value("partner_losses_life")
 		rate := p.value(featWinRate)
 		if n := math.Round(math.Expm1(p.value(featDecided))); n > 0 && wins <= n {
-			return fmt.Sprintf("won %.0f of its %.0f leads of known outcome (%s after allowing for few)", wins, n, percent(rate)), true
+			return fmt.Sprintf("won %.0f of its %s of known outcome (%s after allowing for few)", wins, count(n, "lead"), percent(rate)), true
 		}
 		if wins+losses > 0 {
 			return fmt.Sprintf("won %.0f and lost %.0f deals", wins, losses), true
@@ -293,9 +292,24 @@ func (p *profile) special(name string, x float64) (text string, ok bool) {
 		}
 		return fmt.Sprintf("has competence level %.0f of 5 in what the lead wants", x), true
 	case "pair_account_wins":
-		return fmt.Sprintf("won %.0f deals with this customer before", x), true
+		return fmt.Sprintf("won %s with this customer before", count(x, "deal")), true
 	case "partner_working":
-		return fmt.Sprintf("works on %.0f leads now", x), true
+		return fmt.Sprintf("works on %s now", count(x, "lead")), true
+	case "partner_contract_days":
+		if x < 0 {
+			return fmt.Sprintf("its contract ended %s ago", count(-x, "day")), true
+		}
+		return fmt.Sprintf("its contract ends in %s", count(x, "day")), true
+	case "partner_tenure":
+		return fmt.Sprintf("has been a partner for %s", count(x, "day")), true
+	case "partner_tier_win_rate":
+		return fmt.Sprintf("partners of its tier win %s of their leads", percent(x)), true
+	case "partner_win_rate_364d":
+		return fmt.Sprintf("won %s of its leads of the last year, after allowing for few", percent(x)), true
+	case "partner_win_rate_91d":
+		return fmt.Sprintf("won %s of its leads of the last 91 days, after allowing for few", percent(x)), true
+	case "partner_accept_rate", "partner_accept_rate_364d", "partner_accept_rate_91d":
+		return fmt.Sprintf("accepts %s of what it is offered", percent(x)), true
 	}
 	if segment, is := strings.CutPrefix(name, "pair_"); is {
 		if dimension, is := cutAny(segment, "_win_rate", "_decided"); is {
@@ -319,7 +333,7 @@ func (p *profile) segment(dimension string) string {
 	if n == 0 {
 		return fmt.Sprintf("expected to win %s of leads in %s, where it has no outcome yet", percent(rate), word)
 	}
-	return fmt.Sprintf("wins %s of leads in %s (%.0f outcomes known)", percent(rate), word, n)
+	return fmt.Sprintf("wins %s of leads in %s (%s)", percent(rate), word, count(n, "known outcome"))
 }
 
 // tell says in words what was decided.
@@ -386,6 +400,14 @@ func cutAny(s string, ends ...string) (string, bool) {
 		}
 	}
 	return s, false
+}
+
+// count writes a number of things.
+func count(n float64, thing string) string {
+	if math.Round(n) == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%.0f %ss", n, thing)
 }
 
 // percent writes a share as people do: whole percents, tenths below ten.

@@ -65,7 +65,7 @@ type stage struct {
 	leads   map[string]*record.Lead
 	offers  map[string]record.PartnerID // the open offer of a lead
 	events  int
-	decided []*record.Decision
+	pending []any // the past that "past" told of
 }
 
 func newStage() *stage {
@@ -82,6 +82,9 @@ func (s *stage) do(command string) string {
 	line, body, _ := strings.Cut(command, "\n")
 	words := strings.Fields(line)
 	arg := words[1:]
+	if words[0] != "past" && words[0] != "partner" {
+		s.live()
+	}
 	switch words[0] {
 	case "policy":
 		if err := yaml.Unmarshal([]byte(body), &s.policy); err != nil {
@@ -153,15 +156,34 @@ func (s *stage) past(id record.PartnerID, arg []string) string {
 	for i := range n["won"] + n["lost"] {
 		at := s.now.Add(-200*day + time.Duration(i)*day)
 		l := &record.Lead{ID: record.LeadID(fmt.Sprintf("%s-%s-%d", id, industry, i)), CreatedAt: at, Industry: industry}
-		s.state.PutLead(l)
-		s.observe(&record.Event{Type: record.OfferMade, Partner: id, Lead: l.ID, At: at, KnownAt: at})
+		s.pending = append(s.pending, l, &record.Event{Type: record.OfferMade, Partner: id, Lead: l.ID, At: at, KnownAt: at})
 		what := record.DealWon
 		if i >= n["won"] {
 			what = record.DealLost
 		}
-		s.observe(&record.Event{Type: what, Partner: id, Lead: l.ID, At: at.Add(20 * day), KnownAt: at.Add(20 * day)})
+		s.pending = append(s.pending, &record.Event{Type: what, Partner: id, Lead: l.ID, At: at.Add(20 * day), KnownAt: at.Add(20 * day)})
 	}
 	return "done"
+}
+
+// live plays the pending past in the order in which it became known.
+func (s *stage) live() {
+	known := func(x any) time.Time {
+		if l, ok := x.(*record.Lead); ok {
+			return l.CreatedAt
+		}
+		return x.(*record.Event).Known()
+	}
+	slices.SortStableFunc(s.pending, func(a, b any) int { return known(a).Compare(known(b)) })
+	for _, x := range s.pending {
+		s.state.Advance(known(x))
+		if l, ok := x.(*record.Lead); ok {
+			s.state.PutLead(l)
+		} else {
+			s.observe(x.(*record.Event))
+		}
+	}
+	s.pending = nil
 }
 
 // route decides, says everything of the decision, and makes the offer.
@@ -194,7 +216,6 @@ func (s *stage) route(id string, greedy bool) string {
 		names, _ := s.index.Names(r)
 		fmt.Fprintf(&b, "refused by %s: %v\n", r.Rule, names)
 	}
-	s.decided = append(s.decided, d)
 	return b.String()
 }
 
