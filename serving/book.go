@@ -54,12 +54,15 @@ func (b *book) fold(item store.Item) error {
 			return err
 		}
 		b.state.PutLead(l)
-	case store.Event:
+	case store.Event, store.Past:
 		e := new(record.Event)
 		if err := record.DecodeEvent(item.Body, e); err != nil {
 			return err
 		}
 		b.event(item.Position, e)
+		if item.Kind == store.Event {
+			b.offer(e)
+		}
 	case store.Decision:
 		// The offer_made event after it says all the book needs to know.
 	default:
@@ -85,6 +88,10 @@ func (b *book) event(pos uint64, e *record.Event) {
 	if b.index.Partner(e.Partner) != before {
 		b.versions[e.Partner] = pos + 1
 	}
+}
+
+// offer keeps track of the engine's own offers.
+func (b *book) offer(e *record.Event) {
 	if e.Decision == "" {
 		return
 	}

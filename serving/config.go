@@ -5,31 +5,25 @@ import (
 	"runtime"
 	"time"
 
-	"bellwether/models/registry"
 	"bellwether/routing"
 )
 
 // Config is timing, limits and what the engine is given from outside. The zero
 // Config is sensible.
 type Config struct {
-	Policy routing.Policy
-	Clock  func() time.Time // nil: time.Now
-	Logger *slog.Logger     // nil: none
+	Policy routing.Policy   `yaml:"-"`
+	Clock  func() time.Time `yaml:"-"` // nil: time.Now
+	Logger *slog.Logger     `yaml:"-"` // nil: none
 
-	SweepEvery    time.Duration // looking for expired offers; 0 means 1 s
-	PollEvery     time.Duration // looking for newly promoted models; 0 means 2 s
-	CollectEvery  time.Duration // giving disk space back; 0 means 10 min
-	SnapshotEvery time.Duration // 0 means 30 min
-	SnapshotItems uint64        // log items after which a snapshot is taken early; 0 means 500,000
-	StandingsFor  time.Duration // how old a standing may be when it is answered; 0 means 10 min
+	SweepEvery    time.Duration `yaml:"sweep_every"`    // looking for expired offers; 0 means 1 s
+	PollEvery     time.Duration `yaml:"poll_every"`     // looking for newly promoted models; 0 means 2 s
+	CollectEvery  time.Duration `yaml:"collect_every"`  // giving disk space back; 0 means 10 min
+	SnapshotEvery time.Duration `yaml:"snapshot_every"` // 0 means 30 min
+	SnapshotItems uint64        `yaml:"snapshot_items"` // log items after which a snapshot is taken early; 0 means 500,000
 
-	Scorers   int           // decisions scored at the same time; 0 means one per core
-	MaxEvents int           // events of one batch; 0 means 5,000
-	MaxSkew   time.Duration // how far ahead of the engine's clock an event may have happened; 0 means 5 min
-
-	// NewJudge makes what judges partners' health of a churn model; nil or a nil
-	// artifact means there is none and Health answers Unavailable.
-	NewJudge func(*registry.Artifact) (Judge, error)
+	Scorers   int           `yaml:"scorers"`    // decisions scored at the same time; 0 means one per core
+	MaxEvents int           `yaml:"max_events"` // events of one batch; 0 means 5,000
+	MaxSkew   time.Duration `yaml:"max_skew"`   // how far ahead of the engine's clock an event may have happened; 0 means 5 min
 }
 
 func (c Config) withDefaults() Config {
@@ -38,7 +32,6 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.CollectEvery, 10*time.Minute)
 	setDefault(&c.SnapshotEvery, 30*time.Minute)
 	setDefault(&c.SnapshotItems, 500_000)
-	setDefault(&c.StandingsFor, 10*time.Minute)
 	setDefault(&c.Scorers, runtime.GOMAXPROCS(0))
 	setDefault(&c.MaxEvents, 5_000)
 	setDefault(&c.MaxSkew, 5*time.Minute)

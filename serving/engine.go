@@ -34,7 +34,7 @@ type Engine struct {
 	wake    chan struct{} // has a value while something is staged
 	scratch chan *routing.Scratch
 	ingest  sync.Mutex // held by writers of events that bring their own ids
-	health  health
+	ward    ward
 	swap    sync.Mutex // held while a model is taken up
 
 	calls sync.WaitGroup // calls in flight that may write
@@ -70,12 +70,12 @@ func Start(ctx context.Context, st *store.Store, reg *registry.Registry, cfg Con
 		return nil, err
 	}
 	e.win = e.startingModel()
+	e.ward.folder, e.ward.err, e.ward.model = e.folder, errNotJudged, e.startingChurn()
 	if e.book, err = e.folder.bookAt(ctx, e.win.set, cfg.Policy, st.Head(), time.Time{}); err != nil {
 		return nil, err
 	}
 	e.book.advance(cfg.Clock().UTC())
 	e.saved = e.book.next
-	e.pollHealth()
 	e.run(context.WithoutCancel(ctx))
 	return e, nil
 }
@@ -86,6 +86,7 @@ func (e *Engine) run(ctx context.Context) {
 	e.tasks.stopWriters, e.tasks.stopCommitter = stopWriters, stopCommitter
 	e.tasks.writers.Go(func() { e.tend(writing) })
 	e.tasks.writers.Go(func() { e.watch(writing) })
+	e.tasks.writers.Go(func() { e.judge(writing) })
 	e.tasks.committer.Go(func() { e.commit(committing) })
 }
 
@@ -110,10 +111,11 @@ func (e *Engine) Close() error {
 
 // Status tells the engine's condition without waiting.
 func (e *Engine) Status() Status {
+	churn := e.ward.now()
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	s := Status{Position: e.book.next, Synced: e.store.Head(), Partners: e.book.index.Len(), Open: len(e.book.open.by),
-		Degraded: e.win.model == nil, WinModel: e.win.id(), Churn: e.health.id(), Recovered: e.recovered}
+		Degraded: e.win.model == nil, WinModel: e.win.id(), Churn: churn.id(), Recovered: e.recovered}
 	err := e.usable()
 	if err == nil {
 		err = e.store.Writable()
@@ -393,8 +395,8 @@ type Status struct {
 	Open      int  // open offers
 	Degraded  bool // no win model
 	WinModel  string
-	Churn     string
-	Recovered int // times the book was rebuilt from disk since the start
+	Churn     string // churn model in use; empty: hand-set weights
+	Recovered int    // times the book was rebuilt from disk since the start
 }
 
 // emptySet is the feature set of an engine without a model: every feature, no

@@ -22,6 +22,7 @@ type Loaded struct {
 // Load fills an empty store with records that bring their own times: the past,
 // before the engine's own log begins. Partners and leads take their places among
 // the events by when they became known, so src's events must come in that order.
+// Offers among them are history: nobody can answer them here, and none expires.
 // If it fails, or the process dies, the store is empty.
 func Load(ctx context.Context, st *store.Store, src features.Source, progress func(Loaded)) (Loaded, error) {
 	l := loading{seen: map[uint64]struct{}{}, progress: progress}
@@ -105,7 +106,7 @@ func (l *loading) event(ev *record.Event) error {
 	if err := l.upTo(ev.Known()); err != nil {
 		return err
 	}
-	if err := l.append(store.Event, ev.Known(), store.EventKey(ev.ID), func(dst []byte) []byte { return record.AppendEvent(dst, ev) }); err != nil {
+	if err := l.append(store.Past, ev.Known(), store.EventKey(ev.ID), func(dst []byte) []byte { return record.AppendEvent(dst, ev) }); err != nil {
 		return err
 	}
 	l.done.Events++

@@ -67,13 +67,13 @@ func (e *Engine) Models(context.Context) ([]ModelInfo, error) {
 	if err != nil {
 		return nil, modelError("list models", err)
 	}
-	win, churn := e.winNow(), e.health.now()
+	win, churn := e.winNow(), e.ward.now()
 	out := make([]ModelInfo, len(list))
 	for i, info := range list {
 		if out[i], err = modelInfo(info); err != nil {
 			return nil, modelError("list models", err)
 		}
-		out[i].Loaded = info.Version == win.version && win.model != nil || info.Version == churn.version && churn.loaded
+		out[i].Loaded = info.Version == win.version && win.model != nil || info.Version == churn.version && churn.predictor != nil
 		for _, r := range []refusal{win.refused, churn.refused} {
 			if r.err != nil && r.version == info.Version {
 				out[i].Refused = r.err.Error()
@@ -170,7 +170,11 @@ func (e *Engine) take(ctx context.Context, a *registry.Artifact) error {
 		}
 		return e.takeWin(ctx, m)
 	case churnName:
-		return e.takeChurn(a)
+		m, err := readChurn(a)
+		if err == nil {
+			e.ward.take(m)
+		}
+		return err
 	}
 	return nil // a model of a table, which nothing here answers with
 }
@@ -290,7 +294,7 @@ func (e *Engine) poll(ctx context.Context, name string) {
 	e.swap.Lock()
 	defer e.swap.Unlock()
 	v, err := e.registry.Current(name)
-	win, churn := e.winNow(), e.health.now()
+	win, churn := e.winNow(), e.ward.now()
 	if err != nil || v == win.version || v == churn.version || v == win.refused.version || v == churn.refused.version {
 		return
 	}
@@ -304,7 +308,7 @@ func (e *Engine) poll(ctx context.Context, name string) {
 	}
 	e.cfg.Logger.Error("the model in force cannot be used; the one before stays", "model", v.String(), "error", err)
 	if name == churnName {
-		e.health.refuse(v, err)
+		e.ward.refuse(v, err)
 		return
 	}
 	e.mu.Lock()

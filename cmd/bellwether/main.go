@@ -80,6 +80,8 @@ func rootCommand(s *streams) *cobra.Command {
 // commands lists every subcommand.
 var commands = []func(*streams) *cobra.Command{
 	demoCommand,
+	serveCommand,
+	exportCommand,
 	keysCommand,
 	synthCommand,
 	importCommand,
@@ -87,6 +89,7 @@ var commands = []func(*streams) *cobra.Command{
 	featuresCommand,
 	trainCommand,
 	routeCommand,
+	reportCommand,
 	predictCommand,
 	modelsCommand,
 }

@@ -41,6 +41,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -64,6 +66,7 @@ const (
 	Lead                     // record.AppendLead
 	Event                    // record.AppendEvent
 	Decision                 // record.AppendDecision
+	Past                     // record.AppendEvent: an event from before the log began, loaded; offers in it are not the engine's
 )
 
 // Item is one entry of the log.
@@ -100,8 +103,9 @@ func parseItem(pos uint64, b []byte) (item Item, ok bool) {
 
 // Options are what a store may be told when it is opened.
 type Options struct {
-	InMemory bool         // nothing on disk; for tests
-	Logger   *slog.Logger // nil: none
+	InMemory  bool         // nothing on disk; for tests
+	MustExist bool         // do not make a new store
+	Logger    *slog.Logger // nil: none
 
 	// MinFree is the free space below which writing stops, in bytes; 0 means
 	// 256 MB. It must hold what Badger may write on its own after a batch was
@@ -153,6 +157,9 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "MANIFEST")); o.MustExist && err != nil {
+		return nil, record.Errorf(record.NotFound, "open store", "there is no store in %s", dir)
 	}
 	s := &Store{dir: dir, opts: o, over: map[string]overlay{}}
 	bo := badger.DefaultOptions(dir).WithLogger(logger{o.Logger.With("part", "badger")}).

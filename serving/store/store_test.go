@@ -254,6 +254,15 @@ func TestOpenOtherFormat(t *testing.T) {
 	}
 }
 
+func TestOpenMustExist(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Open(dir, Options{MustExist: true}); record.KindOf(err) != record.NotFound {
+		t.Fatalf("opening what is not there: %v", err)
+	}
+	open(t, dir, Options{}).Close()
+	open(t, dir, Options{MustExist: true})
+}
+
 func TestOpenAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
