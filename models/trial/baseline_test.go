@@ -2,6 +2,7 @@ package trial
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"testing"
 
@@ -52,5 +53,22 @@ func TestColumnRateIsTheShrunkRate(t *testing.T) {
 	}
 	if _, err := (ColumnRate{Column: "nobody"}).Fit(context.Background(), table, nil, 1); err == nil {
 		t.Error("rates of a column that is not there")
+	}
+}
+
+// An id fits its own rows best of all columns, and knows nothing.
+func TestBestColumnIsNotAnID(t *testing.T) {
+	table := world(1000, 2, false)
+	ids := make([]float64, table.Len())
+	for i := range ids {
+		ids[i] = models.Code(fmt.Sprint(i / 2))
+	}
+	table.Columns, table.X = append(table.Columns, models.Column{Name: "id", Kind: models.Category}), append(table.X, ids)
+	m, err := ColumnRate{}.Fit(context.Background(), table, nil, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := table.Columns[m.(*rates).column].Name; got != "x" {
+		t.Errorf("best column is %s", got)
 	}
 }

@@ -296,12 +296,10 @@ func (r *run) notes(best *entry) []string {
 			out = append(out, fmt.Sprintf("%d of %d %s rows have a label that was not known in time; the others are weighted to stand for them.", part.Censored, part.Censored+part.Rows, part.name))
 		}
 	}
-	if rate := float64(s.Test.Positives) / float64(max(1, s.Test.Rows)); s.Valid.Rows > 0 {
-		before := float64(s.Valid.Positives) / float64(s.Valid.Rows)
-		z := math.Abs(rate-before) / math.Sqrt(before*(1-before)*(1/float64(s.Valid.Rows)+1/float64(max(1, s.Test.Rows))))
-		if z > driftZ {
-			out = append(out, fmt.Sprintf("The rate moved from %.3f in the validation slice to %.3f in the test slice: more than chance; calibration suffers first.", before, rate))
-		}
+	before, rate := metric.Base(r.valid.Y, r.valid.Weight), metric.Base(r.test.Y, r.test.Weight)
+	z := math.Abs(rate-before) / math.Sqrt(before*(1-before)*(1/float64(s.Valid.Rows)+1/float64(s.Test.Rows)))
+	if z > driftZ {
+		out = append(out, fmt.Sprintf("The rate moved from %.3f in the validation slice to %.3f in the test slice: more than chance; calibration suffers first.", before, rate))
 	}
 	if e := best.row.Rows; e < r.last.Len() {
 		out = append(out, fmt.Sprintf("%s was fitted on %d of %d rows.", best.row.Learner, e, r.last.Len()))

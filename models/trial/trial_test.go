@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"bellwether/models"
+	"bellwether/models/calibrate"
 	"bellwether/models/gbdt"
 	"bellwether/models/logit"
 	"bellwether/models/metric"
@@ -427,3 +428,88 @@ func TestSegments(t *testing.T) {
 		t.Errorf("%+v", r.Segments)
 	}
 }
+
+// A flexible calibrator looks good on the rows it was fitted on. Scores that
+// are noise must not look better than the base rate.
+func TestCrossCalibrationDoesNotFlatter(t *testing.T) {
+	rng := rand.New(rand.NewPCG(13, 13))
+	table := &models.Table{Columns: []models.Column{{Name: "x"}}, X: make([][]float64, 1)}
+	raw := make([]float64, 1000)
+	block := make([]int, len(raw))
+	for i := range raw {
+		raw[i], block[i] = rng.Float64(), i*calibrationBlocks/len(raw)
+		table.X[0] = append(table.X[0], 0)
+		table.Y = append(table.Y, float64(rng.IntN(2)))
+	}
+	crossed, err := crossCalibrated(calibrate.VennAbers, raw, table, block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := calibrate.Fit(calibrate.VennAbers, raw, table.Y, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flattered := metric.LogLoss(middles(calibrated(own, raw)), table.Y, nil)
+	honest := metric.LogLoss(crossed, table.Y, nil)
+	if flattered >= math.Ln2 || honest < math.Ln2 {
+		t.Errorf("log loss %.4f on its own rows, %.4f crossed; a coin has %.4f", flattered, honest, math.Ln2)
+	}
+}
+
+// The last fit may use everything known before the test slice, and nothing of
+// it.
+func TestTestRowsAreNeverFitted(t *testing.T) {
+	table := world(1500, 14, false)
+	spy := &watcher{first: table.At[1200]}
+	if _, _, err := Run(context.Background(), table, Config{Task: "test", Seeds: 2, Learners: []models.Learner{spy, logit.Learner{}}}); err != nil {
+		t.Fatal(err)
+	}
+	if want := []int{900, 1200}; !slices.Equal(spy.rows, want) || spy.late {
+		t.Errorf("fitted on %v rows, want %v; saw test rows: %v", spy.rows, want, spy.late)
+	}
+}
+
+// watcher remembers what it was fitted on.
+type watcher struct {
+	first int64
+	rows  []int
+	late  bool
+}
+
+func (w *watcher) Name() string { return "watcher" }
+func (w *watcher) Fit(ctx context.Context, train, valid *models.Table, seed uint64) (models.Model, error) {
+	w.rows = append(w.rows, train.Len())
+	for _, t := range []*models.Table{train, valid} {
+		if t != nil && slices.Max(t.At) >= w.first {
+			w.late = true
+		}
+	}
+	return BaseRate{}.Fit(ctx, train, valid, seed)
+}
+
+func TestWhatCannotBeLoadedCannotWin(t *testing.T) {
+	r, p := mustRun(t, world(1500, 15, false), Config{Learners: []models.Learner{oracle{}, logit.Learner{}}})
+	if r.Leaderboard[0].Learner != "oracle" || !r.Leaderboard[0].Baseline || p.Learner != "logit" {
+		t.Errorf("first %+v, winner %s", r.Leaderboard[0], p.Learner)
+	}
+}
+
+// oracle knows the world, and no program can load it.
+type oracle struct{}
+
+func (oracle) Name() string { return "oracle" }
+func (oracle) Fit(context.Context, *models.Table, *models.Table, uint64) (models.Model, error) {
+	return oracle{}, nil
+}
+func (oracle) Predict(dst []float64, t *models.Table) error {
+	for i := range dst {
+		z := t.X[0][i]
+		if t.X[1][i] == models.Code("a") {
+			z += 0.8
+		}
+		dst[i] = 1 / (1 + math.Exp(-z))
+	}
+	return nil
+}
+func (oracle) Width() int                     { return 3 }
+func (oracle) MarshalBinary() ([]byte, error) { return nil, nil }
