@@ -9,6 +9,7 @@ import (
 
 	"bellwether/datasets/record"
 	"bellwether/features"
+	"bellwether/models/calibrate"
 	"bellwether/models/survival"
 	"bellwether/models/trial"
 )
@@ -47,6 +48,7 @@ type Assessor struct {
 	Alive   *survival.BGNBD // see FitAlive; nil: Standing.Alive is 0
 
 	weights *WeightsModel
+	raw     *trial.Predictor // Churn without its calibrator
 	fs      []features.Feature
 }
 
@@ -77,6 +79,11 @@ func (a *Assessor) Prepare() error {
 			return record.Errorf(record.Incompatible, "assess", "column %d of model %s is %s, of the feature set %s: train it again", j, a.Model, a.Churn.Columns[j].Name, c.Name)
 		}
 	}
+	identity, err := calibrate.Fit(calibrate.Identity, nil, nil, nil)
+	if err != nil {
+		return err
+	}
+	a.raw = &trial.Predictor{Columns: a.Churn.Columns, Learner: a.Churn.Learner, Model: a.Churn.Model, Calibrator: identity}
 	return nil
 }
 
@@ -200,13 +207,17 @@ func (a *Assessor) drivers(p *panel, i int, medians []float64) []record.Driver {
 		}
 		return []record.Driver{d, {Feature: a.fs[j].Name, Value: zeroIfNaN(p.row(i)[j]), Text: driverText(&a.fs[j], p.row(i)[j], medians[j])}}
 	}
-	var m blamer = a.weights
-	if p.model[i] != byWeights {
-		if b, ok := a.Churn.Model.(blamer); ok {
-			m = b
-		}
+	return a.blame(p, i, medians).drivers(a.fs, p.row(i), medians)
+}
+
+func (a *Assessor) blame(p *panel, i int, medians []float64) blame {
+	if p.model[i] == byWeights {
+		return tell(a.weights, a.fs, p.row(i))
 	}
-	return drivers(m, a.fs, p.row(i), medians)
+	if m, ok := a.Churn.Model.(blamer); ok {
+		return tell(m, a.fs, p.row(i))
+	}
+	return occlude(a.raw, a.fs, p.row(i), medians)
 }
 
 func zeroIfNaN(x float64) float64 {

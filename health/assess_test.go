@@ -286,3 +286,39 @@ func TestWithoutModel(t *testing.T) {
 		t.Errorf("busy: risk %v, activity %v", s.Risk, s.Activity)
 	}
 }
+
+// TestBlame: what a model says of its columns and what occlusion finds of the
+// same model agree on a sum of columns.
+func TestBlame(t *testing.T) {
+	set := features.NewSet(features.Schema{}, features.Options{})
+	_, from, to := set.Sides()
+	fs, columns := set.Features()[from:to], set.Columns()[from:to]
+	m := NewWeights(columns)
+	a := &Assessor{Set: set, Churn: &trial.Predictor{Columns: columns, Model: m}}
+	if err := a.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	row, usual := make([]float64, len(fs)), make([]float64, len(fs))
+	for j := range row {
+		row[j], usual[j] = math.NaN(), math.NaN()
+	}
+	set1 := func(name string, x, typical float64) { row[a.column(name)], usual[a.column(name)] = x, typical }
+	set1("partner_days_since_business", 120, 7)
+	set1("partner_survey_last", 9, 6)
+	set1("partner_portal_velocity", -1, -0.65)
+	told, found := tell(m, fs, row), occlude(a.raw, fs, row, usual)
+	for _, b := range []blame{told, found} {
+		d := b.drivers(fs, row, usual)
+		if len(d) != 3 || d[0].Feature != "partner_days_since_business" || d[0].Effect <= 0 || d[2].Effect >= 0 && d[1].Effect >= 0 {
+			t.Errorf("drivers %+v", d)
+		}
+		if d[0].Text != "120 days since it won a deal or placed an order (usual: 7 days)" || d[0].Value != 120 {
+			t.Errorf("%q of %v", d[0].Text, d[0].Value)
+		}
+	}
+	for j, x := range found.columns {
+		if (x != 0) != (told.columns[j] != 0) {
+			t.Errorf("%s: told %v, found %v", fs[j].Name, told.columns[j], x)
+		}
+	}
+}

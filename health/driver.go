@@ -10,6 +10,7 @@ import (
 	"bellwether/datasets/record"
 	"bellwether/features"
 	"bellwether/models"
+	"bellwether/models/trial"
 )
 
 // theme gathers features that tell one story, so that a standing names five
@@ -46,37 +47,78 @@ type blamer interface {
 // maxDrivers is how many reasons a standing gives.
 const maxDrivers = 5
 
+// blame says what moved the log odds of a row: each column by itself, and each
+// theme as a whole.
+type blame struct{ columns, themes []float64 }
+
+// tell asks a model that knows.
+func tell(m blamer, fs []features.Feature, row []float64) blame {
+	b := blame{make([]float64, len(row)), make([]float64, len(themes))}
+	m.Contributions(b.columns, row)
+	for j, x := range b.columns {
+		b.themes[themeOf(fs[j].Name)] += x
+	}
+	return b
+}
+
+// occlude finds out of a model that does not say: what its log odds fall by when
+// a column, or a whole theme, is set to what is usual (a category: to missing).
+// It scores one row per column and theme. m answers raw scores: a calibrator's
+// steps would hide small moves.
+func occlude(m *trial.Predictor, fs []features.Feature, row, usual []float64) blame {
+	w := len(row)
+	b := blame{make([]float64, w), make([]float64, len(themes))}
+	n := 1 + w + len(themes)
+	rows, p := make([]float64, n*w), make([]trial.Probability, n)
+	for i := range n {
+		copy(rows[i*w:], row)
+	}
+	for j := range row {
+		x := usual[j]
+		if fs[j].Kind == models.Category {
+			x = math.NaN()
+		}
+		rows[(1+j)*w+j] = x
+		rows[(1+w+themeOf(fs[j].Name))*w+j] = x
+	}
+	m.PredictRows(p, rows, &trial.Scratch{})
+	for j := range b.columns {
+		b.columns[j] = logOdds(p[0].P) - logOdds(p[1+j].P)
+	}
+	for k := range b.themes {
+		b.themes[k] = logOdds(p[0].P) - logOdds(p[1+w+k].P)
+	}
+	return b
+}
+
+// logOdds is finite for the zeros and ones that some models answer.
+func logOdds(p float64) float64 {
+	p = min(max(p, 1e-6), 1-1e-6)
+	return math.Log(p / (1 - p))
+}
+
 // drivers returns the themes that moved the risk most, strongest first. The
-// effect is the theme's sum; feature and value are those of the column that did
-// most of it in that direction.
-func drivers(m blamer, fs []features.Feature, row, medians []float64) []record.Driver {
-	moved := make([]float64, len(row))
-	m.Contributions(moved, row)
-	type reason struct {
-		sum    float64
-		column int
-		theme  int
+// effect is the theme's; feature and value are those of the column that did most
+// of it in that direction.
+func (b blame) drivers(fs []features.Feature, row, medians []float64) []record.Driver {
+	best := make([]int, len(themes))
+	order := make([]int, len(themes))
+	for k := range best {
+		best[k], order[k] = -1, k
 	}
-	reasons := make([]reason, len(themes))
-	for i := range reasons {
-		reasons[i] = reason{theme: i, column: -1}
-	}
-	for j, x := range moved {
-		reasons[themeOf(fs[j].Name)].sum += x
-	}
-	for j, x := range moved {
-		if r := &reasons[themeOf(fs[j].Name)]; x*r.sum > 0 && (r.column < 0 || math.Abs(x) > math.Abs(moved[r.column])) {
-			r.column = j
+	for j, x := range b.columns {
+		if k := themeOf(fs[j].Name); x*b.themes[k] > 0 && (best[k] < 0 || math.Abs(x) > math.Abs(b.columns[best[k]])) {
+			best[k] = j
 		}
 	}
-	slices.SortStableFunc(reasons, func(a, b reason) int { return cmp.Compare(math.Abs(b.sum), math.Abs(a.sum)) })
+	slices.SortStableFunc(order, func(i, k int) int { return cmp.Compare(math.Abs(b.themes[k]), math.Abs(b.themes[i])) })
 	var out []record.Driver
-	for _, r := range reasons {
-		if r.column < 0 || len(out) == maxDrivers {
-			break
+	for _, k := range order {
+		j := best[k]
+		if j < 0 || len(out) == maxDrivers {
+			continue
 		}
-		j := r.column
-		d := record.Driver{Feature: fs[j].Name, Effect: r.sum, Text: driverText(&fs[j], row[j], medians[j])}
+		d := record.Driver{Feature: fs[j].Name, Effect: b.themes[k], Text: driverText(&fs[j], row[j], medians[j])}
 		if !math.IsNaN(row[j]) {
 			d.Value = row[j]
 		}

@@ -164,7 +164,7 @@ func TestComplete(t *testing.T) {
 		}
 	}
 	day := date("2025-01-01")
-	for i := range 120 {
+	for i := range 121 {
 		sell(day, 40)
 		if i%7 == 0 {
 			day = day.AddDate(0, 0, 1) // a day off
