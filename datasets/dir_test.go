@@ -17,6 +17,8 @@ import (
 
 	"bellwether/datasets/record"
 
+	"github.com/apache/arrow/go/v17/parquet"
+	"github.com/apache/arrow/go/v17/parquet/pqarrow"
 	"pgregory.net/rapid"
 )
 
@@ -252,7 +254,7 @@ func TestBadFilesAreErrors(t *testing.T) {
 	check(t, gz.Close())
 	damaged := slices.Clone(packed.Bytes())
 	damaged[len(damaged)/2] ^= 0xff
-	parquet, err := os.ReadFile(filepath.Join(write(t, Parquet, nil, nil, sampleEvents(100), nil), "events.parquet"))
+	pq, err := os.ReadFile(filepath.Join(write(t, Parquet, nil, nil, sampleEvents(100), nil), "events.parquet"))
 	check(t, err)
 	leads, err := os.ReadFile(filepath.Join(write(t, Parquet, nil, []record.Lead{sampleLead(1)}, nil, nil), "leads.parquet"))
 	check(t, err)
@@ -272,10 +274,10 @@ func TestBadFilesAreErrors(t *testing.T) {
 		{"not gzip", "events.jsonl.gz", []byte("{}\n"), []string{"not a gzip file"}},
 		{"gzip cut off", "events.jsonl.gz", packed.Bytes()[:packed.Len()/2], []string{"cut off after line", "again"}},
 		{"gzip damaged", "events.jsonl.gz", damaged, []string{"events.jsonl.gz", "after line"}},
-		{"parquet cut off", "events.parquet", parquet[:len(parquet)-20], []string{"not a whole Parquet file"}},
+		{"parquet cut off", "events.parquet", pq[:len(pq)-20], []string{"not a whole Parquet file"}},
 		{"parquet of leads", "events.parquet", leads, []string{"created_at", "not a column of events"}},
 		{"text as parquet", "events.parquet", []byte("hello, this is text"), []string{"Parquet"}},
-		{"packed parquet", "events.parquet.gz", parquet, []string{"unpack"}},
+		{"packed parquet", "events.parquet.gz", pq, []string{"unpack"}},
 		{"arrow cut off", "events.arrow", arrow[:len(arrow)/2], []string{"events.arrow"}},
 		{"text as arrow", "events.arrow", []byte("hello, this is text"), []string{"Arrow"}},
 	} {
@@ -572,9 +574,9 @@ func FuzzParquet(f *testing.F) {
 		check(f, err)
 		f.Add(b, format == Parquet)
 	}
-	f.Fuzz(func(t *testing.T, content []byte, parquet bool) {
+	f.Fuzz(func(t *testing.T, content []byte, isParquet bool) {
 		name := "events.arrow"
-		if parquet {
+		if isParquet {
 			name = "events.parquet"
 		}
 		d, err := Open(lines(t, name, content))
@@ -605,5 +607,42 @@ func BenchmarkEvents(b *testing.B) {
 			}
 			b.ReportMetric(float64(len(events))*float64(b.N)/b.Elapsed().Seconds(), "events/s")
 		})
+	}
+}
+
+// A Parquet file as other programs write them: row groups of any length, each
+// with dictionaries of its own, some of which were given up half-way.
+func TestForeignRowGroupsAndDictionaries(t *testing.T) {
+	dir := t.TempDir()
+	f, err := os.Create(filepath.Join(dir, "events.parquet"))
+	check(t, err)
+	props := parquet.NewWriterProperties(parquet.WithDictionaryPageSizeLimit(300), parquet.WithDataPageSize(500), parquet.WithBatchSize(100))
+	out, err := pqarrow.NewFileWriter(record.Events.Schema(), f, props, pqarrow.NewArrowWriterProperties())
+	check(t, err)
+	events := sampleEvents(20_000)
+	b := record.Events.NewBuilder()
+	for i := range events {
+		events[i].Reason = fmt.Sprint("reason ", i%3000)
+		b.Append(&events[i])
+		if b.Len() == 2500+i%7 || i == len(events)-1 {
+			check(t, out.Write(b.NewRecord()))
+			b.Forget()
+		}
+	}
+	check(t, out.Close())
+	got, _ := readEvents(t, dir)
+	same(t, got, events)
+}
+
+func TestMappingOfTheDocs(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("..", "docs", "data.md"))
+	check(t, err)
+	_, rest, ok := strings.Cut(string(b), "```yaml\n")
+	doc, _, closed := strings.Cut(rest, "```")
+	if !ok || !closed {
+		t.Fatal("docs/data.md shows no mapping")
+	}
+	if _, err := ParseMapping("docs/data.md", []byte(doc)); err != nil {
+		t.Error(err)
 	}
 }
