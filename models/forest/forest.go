@@ -2,10 +2,10 @@
 // choice of inputs) as a challenger in the leaderboard, made to keep the
 // contract golearn's own cannot: seeded, free of races, the same after loading.
 //
-// golearn grows each tree; the bootstrap rows and the inputs are drawn here,
-// from the seed, and a tree grown on given rows is deterministic. The grown
-// tree is copied into arrays, and those alone predict: the mean over trees of
-// the leaf's (ones + 1) / (rows + 2).
+// golearn grows each tree (ID3); the bootstrap rows and the inputs are drawn
+// here, from the seed, and the rule that chooses a split is ours (gain.go). The
+// grown tree is copied into arrays, and those alone predict: the mean over trees
+// of the leaf's (ones + 1) / (rows + 2).
 //
 // golearn splits on a number at most once on a path, so each drawn input is
 // handed over twice. Growing is slow: at most Learner.Rows rows are used,
@@ -146,7 +146,7 @@ func (m *Model) grow(rng *rand.Rand, inputs int, dense [][]float64, s *sampler) 
 			bag[2*k][i], bag[2*k+1][i] = dense[slot][r], dense[slot][r]
 		}
 	}
-	tree := trees.InferID3Tree(grid.Floats(bag, y), new(trees.InformationGainRuleGenerator))
+	tree := trees.InferID3Tree(grid.Floats(bag, y), informationGain{})
 	m.roots = append(m.roots, m.copy(tree, slots))
 }
 

@@ -166,7 +166,7 @@ func TestBroken(t *testing.T) {
 	if !set {
 		t.Skip("a part of TestEachBrokenPromiseIsSeen")
 	}
-	modeltest.Check(t, broken{how}, loadBroken(how))
+	modeltest.Check(t, broken{how}, loadBroken(how), modeltest.Rows(300))
 }
 
 func TestEachBrokenPromiseIsSeen(t *testing.T) {
