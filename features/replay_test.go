@@ -41,8 +41,14 @@ func replayAll(t testing.TB, src Source, set *Set, workers int) replayed {
 	return out
 }
 
+// failer is what a test and a property have in common.
+type failer interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
 // sameBits compares rows, NaN equal to NaN.
-func sameBits(t testing.TB, set *Set, got, want []row) {
+func sameBits(t failer, set *Set, got, want []row) {
 	t.Helper()
 	if len(got) != len(want) {
 		t.Fatalf("%d rows, want %d", len(got), len(want))
@@ -75,7 +81,6 @@ func online(t testing.TB, src Source, set *Set) (*State, []row) {
 	_ = src.Partners(ctx, func(p *record.Partner) error { partners = append(partners, p); return nil })
 	_ = src.Leads(ctx, func(l *record.Lead) error { leads = append(leads, *l); return nil })
 	known := map[record.LeadID]*record.Lead{}
-	attempts := map[record.LeadID]int{}
 	seen := map[record.EventID]bool{}
 	var view LeadView
 	err := src.Events(ctx, func(batch []record.Event) error {
@@ -92,16 +97,14 @@ func online(t testing.TB, src Source, set *Set) (*State, []row) {
 				known[leads[0].ID] = &leads[0]
 				leads = leads[1:]
 			}
-			if l := known[e.Lead]; e.Type == record.OfferMade && l != nil && !seen[e.ID] && e.Known().Unix()-e.At.Unix() <= lateOffer {
-				st.Advance(e.Known())
+			st.Advance(e.Known())
+			l, entry := known[e.Lead], st.leads.get(hash(e.Lead))
+			if e.Type == record.OfferMade && entry != nil && !seen[e.ID] && e.Known().Unix()-e.At.Unix() <= lateOffer {
 				p := st.partner(e.Partner)
 				set.Prepare(&view, l, st, e.Known())
 				x := make([]float64, set.Width())
 				set.Row(x, &view, p)
-				attempts[e.Lead]++
-				rows = append(rows, row{Key{e.Lead, e.Partner, e.ID, e.Offer, e.Known(), attempts[e.Lead]}, x})
-			} else if e.Type == record.OfferMade && !seen[e.ID] {
-				attempts[e.Lead]++
+				rows = append(rows, row{Key{e.Lead, e.Partner, e.ID, e.Offer, e.Known(), int(entry.attempts) + 1}, x})
 			}
 			seen[e.ID] = true
 			st.Observe(e)

@@ -217,13 +217,12 @@ func (st *State) take(e *record.Event) (taken, bool) {
 		if f.account == 0 {
 			f.account = l.view.account
 		}
-		t.lead.attempts = l.attempts
+		t.lead = moment{f.known, st.accountOf(l.view.account), l.attempts}
 		if f.kind == isOffer {
 			l.attempts++
 			l.touched = st.today
 		}
 	}
-	t.lead.now, t.lead.account = f.known, st.accountOf(f.account)
 	st.correct(&t)
 	st.claim(&t)
 	return t, true
