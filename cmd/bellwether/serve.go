@@ -109,8 +109,13 @@ func serve(ctx context.Context, s *streams, f serveFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
+	tracer, stop, err := newTracer(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop(context.WithoutCancel(ctx))) }()
 	server, err := gateway.New(engine, gateway.Config{Keys: f.keys, CertFile: f.cert, KeyFile: f.key, Limits: config.Limits,
-		Pages: web.Handler(engine), Log: logger})
+		Pages: web.Handler(engine), Log: logger, Tracer: tracer})
 	if err != nil {
 		return err
 	}

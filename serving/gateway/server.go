@@ -128,7 +128,7 @@ func (s *Server) Handler() (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", otelhttp.NewHandler(s.guard.http(api), "rest", otelhttp.WithTracerProvider(s.config.Tracer)))
-	mux.HandleFunc("GET /v1/export/{noun}", s.export)
+	mux.Handle("GET /v1/export", s.only(ScopeAdmin, http.HandlerFunc(s.export)))
 	mux.HandleFunc("GET /openapi.json", serveOpenAPI)
 	mux.HandleFunc("GET /docs", serveDocs)
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })

@@ -337,6 +337,42 @@ func TestNoPersonalDataLeaves(t *testing.T) {
 	}
 }
 
+func TestExport(t *testing.T) {
+	e := newEdge(t, Limits{}, ScopeRoute, ScopeWrite, ScopeAdmin)
+	e.partners(2)
+	e.must("POST", "/v1/route", `{"lead":{"id":"l1"}}`)
+	req, _ := http.NewRequestWithContext(t.Context(), "GET", e.url+"/v1/export", nil)
+	req.Header.Set("Authorization", "Bearer "+e.token)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var partners, leads, events, decisions int
+	var end int64
+	for dec := json.NewDecoder(res.Body); dec.More(); {
+		var line ExportLine
+		if err := dec.Decode(&line); err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case line.Partner != nil:
+			partners++
+		case line.Lead != nil:
+			leads++
+		case line.Event != nil:
+			events++
+		case line.Decision != nil:
+			decisions++
+		case line.End != nil:
+			end = *line.End
+		}
+	}
+	if partners != 2 || leads != 1 || decisions != 1 || events == 0 || end != int64(partners+leads+events+decisions) {
+		t.Errorf("exported %d partners, %d leads, %d events, %d decisions, end %d", partners, leads, events, decisions, end)
+	}
+}
+
 func TestSideDoors(t *testing.T) {
 	e := newEdge(t, Limits{})
 	get := func(path string) (int, string) {
