@@ -152,7 +152,7 @@ func (b *booster) gradients() bool {
 		for i, v := range b.gh[lo:hi] {
 			g := float64(math.Float32frombits(uint32(v >> 32)))
 			h := float64(math.Float32frombits(uint32(v)))
-			b.gh[lo+i] = pack(int32(math.Round(g*perG)), uint32(math.Round(h*perH)))
+			b.gh[lo+i] = pack(int32(math.RoundToEven(g*perG)), uint32(math.RoundToEven(h*perH)))
 		}
 	})
 	return true

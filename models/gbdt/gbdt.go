@@ -18,9 +18,9 @@
 // (levels sorted by gradient). Wider ones enter as two statistics: how often
 // the label was true in that category among the outcomes the row could know
 // (target.Order), shrunk to the overall rate, and how frequent the category is.
-// Pairs of columns enter as such rates too, if a fast first pass finds that
-// they explain what single columns leave over. Final statistics are frozen into
-// the model.
+// Pairs of columns, and numbers that repeat taken as categories, enter as such
+// rates too, if a fast first pass finds that they explain what single columns
+// leave over. Final statistics are frozen into the model.
 //
 // A leaf's row count is estimated from its hessian while searching a split
 // (rows of the node x hessian share), as LightGBM does: MinRows holds on
@@ -68,10 +68,10 @@ type Learner struct {
 	Progress func(trees int, trainLoss, validLoss float64)
 }
 
-// Targets configures target statistics of Category columns.
+// Targets configures target statistics.
 type Targets struct {
 	Native   int     // categories of at most so many levels are split natively; 31, the most; negative: none
-	Pairs    int     // pair combinations kept at most; 8; negative: none
+	Pairs    int     // combinations kept at most: pairs, and repeating numbers as categories; 8; negative: none
 	Strength float64 // of the prior, in rows; 0: estimated for each statistic by moments
 }
 

@@ -23,7 +23,7 @@ func load(b []byte) (models.Model, error) {
 }
 
 func TestContract(t *testing.T) {
-	modeltest.Check(t, gbdt.Learner{Trees: 60}, load, modeltest.MinAUC(0.88))
+	modeltest.Check(t, gbdt.Learner{Trees: 40, LearningRate: 0.08}, load, modeltest.MinAUC(0.88))
 }
 
 // mixed is a table of every kind of column: numbers, numbers that repeat,
@@ -75,17 +75,17 @@ func bytesOf(t *testing.T, m models.Model) []byte {
 }
 
 func TestSameBytesAtAnyThreads(t *testing.T) {
-	tables := []*models.Table{mixed(20_000, 1), mixed(900, 2)}
+	tables := []*models.Table{mixed(10_000, 1), mixed(900, 2)}
 	tables[1].At, tables[1].Known, tables[1].Weight = nil, nil, nil
 	for i, tab := range tables {
-		l := gbdt.Learner{Trees: 12, RowFraction: 0.8, FeatureFraction: 0.7, Threads: 1}
+		l := gbdt.Learner{Trees: 6, RowFraction: 0.8, FeatureFraction: 0.7, Threads: 1}
 		if i == 0 {
 			l.RowFraction = 0 // partitions and scores of all rows, shared
 		}
-		want := bytesOf(t, fitted(t, l, tab, mixed(3000, 9), 3))
+		want := bytesOf(t, fitted(t, l, tab, mixed(900, 9), 3))
 		for _, n := range []int{2, 7} {
 			l.Threads = n
-			if !bytes.Equal(bytesOf(t, fitted(t, l, tab, mixed(3000, 9), 3)), want) {
+			if !bytes.Equal(bytesOf(t, fitted(t, l, tab, mixed(900, 9), 3)), want) {
 				t.Errorf("table %d: other bytes at %d threads", i, n)
 			}
 		}
@@ -139,21 +139,23 @@ func TestOutcomesNotYetKnownTeachNoStatistic(t *testing.T) {
 	}
 }
 
-func TestPairsFindWhatColumnsAloneDoNot(t *testing.T) {
-	// The label is a coin for each of 60 x 60 pairs: neither column tells it.
-	make1 := func(n int, seed uint64) *models.Table {
-		rng := rand.New(rand.NewPCG(seed, 3))
-		tab := &models.Table{Columns: []models.Column{{Name: "a", Kind: models.Category}, {Name: "b", Kind: models.Category}}, X: make([][]float64, 2)}
-		for range n {
-			a, b := rng.IntN(60), rng.IntN(60)
-			tab.X[0], tab.X[1] = append(tab.X[0], code("a", a)), append(tab.X[1], code("b", b))
-			tab.Y = append(tab.Y, float64(mix(uint64(a*60+b))%2))
-		}
-		return tab
+// pairTable has a coin for a label at each of 60 x 60 pairs: neither column
+// alone tells it.
+func pairTable(n int, seed uint64) *models.Table {
+	rng := rand.New(rand.NewPCG(seed, 3))
+	tab := &models.Table{Columns: []models.Column{{Name: "a", Kind: models.Category}, {Name: "b", Kind: models.Category}}, X: make([][]float64, 2)}
+	for range n {
+		a, b := rng.IntN(60), rng.IntN(60)
+		tab.X[0], tab.X[1] = append(tab.X[0], code("a", a)), append(tab.X[1], code("b", b))
+		tab.Y = append(tab.Y, float64(mix(uint64(a*60+b))%2))
 	}
-	train, test := make1(30_000, 1), make1(5000, 2)
-	with := fitted(t, gbdt.Learner{Trees: 30}, train, nil, 1)
-	without := fitted(t, gbdt.Learner{Trees: 30, Targets: gbdt.Targets{Pairs: -1}}, train, nil, 1)
+	return tab
+}
+
+func TestPairsFindWhatColumnsAloneDoNot(t *testing.T) {
+	train, test := pairTable(20_000, 1), pairTable(3000, 2)
+	with := fitted(t, gbdt.Learner{Trees: 12}, train, nil, 1)
+	without := fitted(t, gbdt.Learner{Trees: 12, Targets: gbdt.Targets{Pairs: -1}}, train, nil, 1)
 	if a := auc(predict(t, with, test), test.Y); a < 0.98 {
 		t.Errorf("AUC %v with pairs", a)
 	}
@@ -209,7 +211,7 @@ func TestWeightsAreRepetitions(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 3))
 	one := &models.Table{Columns: []models.Column{{Name: "a"}, {Name: "b"}}, X: make([][]float64, 2)}
 	var rows []int
-	for i := range 600 {
+	for i := range 300 {
 		a, b := rng.NormFloat64(), rng.NormFloat64()
 		one.X[0], one.X[1] = append(one.X[0], a), append(one.X[1], b)
 		one.Y = append(one.Y, float64(rng.IntN(2)))
@@ -318,15 +320,15 @@ func TestFewRowsAndWideTables(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 9))
 	for j := range 500 {
 		wide.Columns = append(wide.Columns, models.Column{Name: fmt.Sprint(j)})
-		wide.X = append(wide.X, make([]float64, 600))
+		wide.X = append(wide.X, make([]float64, 300))
 		for i := range wide.X[j] {
 			wide.X[j][i] = rng.NormFloat64()
 		}
 	}
-	for i := range 600 {
+	for i := range 300 {
 		wide.Y = append(wide.Y, float64(b2i(wide.X[300][i]+wide.X[499][i] > 0)))
 	}
-	l := gbdt.Learner{Trees: 20, LearningRate: 0.2}
+	l := gbdt.Learner{Trees: 8, LearningRate: 0.3, MinRows: 10}
 	if a := auc(predict(t, fitted(t, l, wide, nil, 1), wide), wide.Y); a < 0.97 {
 		t.Errorf("500 columns: AUC %v", a)
 	}
@@ -366,11 +368,17 @@ func TestRefuses(t *testing.T) {
 }
 
 func TestContributionsSum(t *testing.T) {
-	tab := mixed(2500, 4)
-	m := fitted(t, gbdt.Learner{Trees: 40}, tab, nil, 1)
+	for _, tab := range []*models.Table{mixed(2500, 4), pairTable(20_000, 4)} {
+		contributionsSum(t, tab)
+	}
+}
+
+func contributionsSum(t *testing.T, tab *models.Table) {
+	m := fitted(t, gbdt.Learner{Trees: 20}, tab, nil, 1)
+	tab = tab.Take([]int{0, 5, 100, 300, 700, 701, 703, 1000, 1003, 2000})
 	p := predict(t, m, tab)
-	dst, row := make([]float64, 6), make([]float64, 6)
-	var spread [6]float64
+	dst, row := make([]float64, tab.Width()), make([]float64, tab.Width())
+	spread := make([]float64, tab.Width())
 	for i, v := range p {
 		tab.Row(row, i)
 		sum := m.Contributions(dst, row)

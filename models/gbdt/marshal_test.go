@@ -18,7 +18,7 @@ func smallModel(tb testing.TB) *Model {
 	tb.Helper()
 	rng := rand.New(rand.NewPCG(2, 2))
 	tab := &models.Table{X: make([][]float64, 3), Columns: []models.Column{{Name: "a"}, {Name: "c", Kind: models.Category}, {Name: "d", Kind: models.Category}}}
-	for range 800 {
+	for range 500 {
 		row := []float64{rng.NormFloat64(), float64(rng.IntN(5)), float64(rng.IntN(60))}
 		s := row[0] + 2*math.Sin(row[1]*row[2]) + math.Sin(row[2])
 		for j, v := range row {
@@ -88,9 +88,10 @@ func TestLoadDamaged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused := 0
-	for i := range b {
-		for _, flip := range []byte{1, 0x80, 0xff} {
+	refused, tried := 0, 0
+	for i := 0; i < len(b); i += 1 + len(b)/1500 {
+		tried++
+		for _, flip := range []byte{1, 0xff} {
 			d := bytes.Clone(b)
 			d[i] ^= flip
 			if _, err := Load(d); !errors.Is(err, models.ErrCorrupt) {
@@ -103,10 +104,10 @@ func TestLoadDamaged(t *testing.T) {
 			}
 		}
 	}
-	if refused < len(b)/2 {
-		t.Errorf("only %d of %d changes behind a right checksum are noticed", refused, 3*len(b))
+	if refused < tried/2 {
+		t.Errorf("only %d of %d changes behind a right checksum are noticed", refused, 2*tried)
 	}
-	for n := range b {
+	for n := 0; n < len(b); n += 1 + len(b)/500 {
 		useOrRefuse(t, sealed(bytes.Clone(b[:n])))
 	}
 }
