@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -644,5 +645,39 @@ func TestMappingOfTheDocs(t *testing.T) {
 	}
 	if _, err := ParseMapping("docs/data.md", []byte(doc)); err != nil {
 		t.Error(err)
+	}
+}
+
+// Bad rows of a Parquet file: the rows about them are kept as they are.
+func TestBadRowsOfParquetAreSetAside(t *testing.T) {
+	events := sampleEvents(10)
+	bad := slices.Clone(events)
+	bad[2].Amount.Amount = -5
+	bad[4].ID = record.EventID(strings.Repeat("x", 10_000))
+	bad[5].Numbers = map[string]float64{"propensity": math.NaN()}
+	bad[8].ID = "b\xff"
+	b := record.Events.NewBuilder()
+	for i := range bad {
+		b.Append(&bad[i])
+	}
+	dir := t.TempDir()
+	f, err := os.Create(filepath.Join(dir, "events.parquet"))
+	check(t, err)
+	out, err := pqarrow.NewFileWriter(record.Events.Schema(), f, nil, pqarrow.NewArrowWriterProperties())
+	check(t, err)
+	check(t, out.Write(b.NewRecord()))
+	check(t, out.Close())
+	got, counts := readEvents(t, dir)
+	same(t, got, []record.Event{events[0], events[1], events[3], events[6], events[7], events[9]})
+	if counts != (Counts{In: 10, Kept: 6, Quarantined: 4}) {
+		t.Errorf("counts %+v", counts)
+	}
+	var seen []string
+	for _, f := range faults(t, dir) {
+		seen = append(seen, fmt.Sprintf("%s %d %s %.20s", f.File, f.Row, f.Column, f.Value))
+	}
+	want := []string{"events.parquet 3 amount.amount -5", "events.parquet 5 id xxxxxxxxxxxxxxxxxxxx", "events.parquet 6 numbers.propensity ", "events.parquet 9 id b\uFFFD"}
+	if !slices.Equal(seen, want) {
+		t.Errorf("quarantined %q\nwant %q", seen, want)
 	}
 }

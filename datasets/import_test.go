@@ -286,3 +286,30 @@ func FuzzCSV(f *testing.F) {
 		}
 	})
 }
+
+// A row of which one record fails leaves nothing behind, not even the memory of
+// its other records' ids.
+func TestARowEntersWholeOrNotAtAll(t *testing.T) {
+	m, err := ParseMapping("m.yaml", []byte(`
+files: {f: {path: deals.csv}}
+records:
+- {noun: lead, from: f, fields: {id: Id, created_at: {column: When, format: date}, company: Name}}
+- {noun: event, from: f, fields: {id: Id, type: {const: deal_won}, at: {column: Won, format: date}, partner: Partner}}
+`))
+	check(t, err)
+	dir, r, err := imported(t, m, lines(t, "deals.csv", []byte("Id,When,Name,Won,Partner\nd1,2024-01-01,old,2024-02-01,\nd1,2024-01-01,new,2024-02-01,p\n")))
+	check(t, err)
+	want := map[string]Counts{"leads": {In: 2, Kept: 1, Quarantined: 1}, "events": {In: 2, Kept: 1, Quarantined: 1}}
+	if fmt.Sprint(r.Records) != fmt.Sprint(want) || r.Counts != (Counts{In: 2, Kept: 1, Quarantined: 1}) {
+		t.Errorf("report %+v", r)
+	}
+	d, err := Open(dir)
+	check(t, err)
+	_, err = d.Leads(ctx, ReadOptions{}, func(l *record.Lead) error {
+		if l.Company != "new" {
+			t.Errorf("lead %+v", l)
+		}
+		return nil
+	})
+	check(t, err)
+}
