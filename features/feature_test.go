@@ -285,7 +285,7 @@ func TestUnmarshalRefusesWhatIsNotItsOwn(t *testing.T) {
 }
 
 func FuzzUnmarshal(f *testing.F) {
-	w := world{partners: 3, events: 400, days: 40, seed: 3}
+	w := world{partners: 2, events: 60, days: 40, seed: 3}
 	set := w.set()
 	st := NewState(set)
 	_ = w.Partners(f.Context(), func(p *record.Partner) error { st.PutPartner(p); return nil })
