@@ -75,8 +75,11 @@ type problem struct {
 }
 
 func newProblem(ctx context.Context, t *models.Table, o design.Options) *problem {
-	p := &problem{ctx: ctx, enc: design.Fit(t, o), inputs: t.Width()}
-	for i := range t.Len() {
+	n := t.Len()
+	p := &problem{ctx: ctx, enc: design.Fit(t, o), inputs: t.Width(),
+		slot: make([]int32, 0, n*t.Width()), value: make([]float64, 0, n*t.Width()),
+		y: make([]float64, 0, n), w: make([]float64, 0, n)}
+	for i := range n {
 		w := 1.0
 		if t.Weight != nil {
 			w = t.Weight[i]
