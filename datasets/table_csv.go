@@ -332,9 +332,6 @@ func (g *guess) look(line int, text string) {
 		}
 		if _, ok := parse(i, text); !ok {
 			g.fits &^= 1 << i
-		} else if i < 2 {
-			// What is a number is no date, for this value and so for the column.
-			g.fits &= decimalPoint | decimalComma
 		}
 	}
 	if g.fits == 0 {

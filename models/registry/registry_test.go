@@ -260,8 +260,9 @@ func TestExportImport(t *testing.T) {
 	}
 }
 
-// repack rewrites an archive, entry by entry.
-func repack(t testing.TB, archive []byte, change func(h *tar.Header, b []byte) []byte) []byte {
+// repack rewrites an archive, entry by entry, and puts one more behind if more
+// names it.
+func repack(t testing.TB, archive []byte, more string, change func(h *tar.Header, b []byte) []byte) []byte {
 	t.Helper()
 	zip, err := gzip.NewReader(bytes.NewReader(archive))
 	if err != nil {
@@ -286,6 +287,11 @@ func repack(t testing.TB, archive []byte, change func(h *tar.Header, b []byte) [
 			t.Fatal(err)
 		}
 		if _, err := w.Write(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if more != "" {
+		if err := w.WriteHeader(&tar.Header{Name: more, Mode: 0o644}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -344,13 +350,35 @@ func TestHostileArchives(t *testing.T) {
 	for name, change := range hostile {
 		t.Run(name, func(t *testing.T) {
 			to := open(t)
-			if v, err := to.Import(bytes.NewReader(repack(t, a.Bytes(), change)), ""); err == nil {
+			v, err := to.Import(bytes.NewReader(repack(t, a.Bytes(), "", change)), "")
+			if err == nil {
 				t.Fatalf("imported as %v", v)
+			}
+			if isName := name == "traversal" || name == "absolute" || name == "link"; isName && !errors.Is(err, ErrName) {
+				t.Errorf("refused too late: %v", err)
 			}
 			if left, _ := filepath.Glob(filepath.Join(to.Dir(), "*", "*")); len(left) != 0 {
 				t.Errorf("left behind: %v", left)
 			}
 		})
+	}
+}
+
+func TestStowaways(t *testing.T) {
+	r := open(t)
+	publish(t, r, "win", "one")
+	var a bytes.Buffer
+	if _, err := r.Export(&a, "win", "1"); err != nil {
+		t.Fatal(err)
+	}
+	same := func(_ *tar.Header, b []byte) []byte { return b }
+	if _, err := open(t).Import(bytes.NewReader(repack(t, a.Bytes(), "", same)), ""); err != nil {
+		t.Fatalf("packed again: %v", err)
+	}
+	for _, more := range []string{"stowaway", "win.bin"} {
+		if _, err := open(t).Import(bytes.NewReader(repack(t, a.Bytes(), more, same)), ""); err == nil {
+			t.Errorf("%s came along", more)
+		}
 	}
 }
 

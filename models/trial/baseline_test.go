@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"testing"
 
 	"bellwether/models"
@@ -56,19 +57,32 @@ func TestColumnRateIsTheShrunkRate(t *testing.T) {
 	}
 }
 
-// An id fits its own rows best of all columns, and knows nothing.
-func TestBestColumnIsNotAnID(t *testing.T) {
-	table := world(1000, 2, false)
-	ids := make([]float64, table.Len())
-	for i := range ids {
-		ids[i] = models.Code(fmt.Sprint(i / 2))
+// A column of a few telling values and many that occur once looks best to rates
+// that know their own row. "two" tells all rows apart, if less well.
+func TestBestColumnLeavesEachRowOut(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 3))
+	table := &models.Table{Columns: []models.Column{{Name: "mixed", Kind: models.Category}, {Name: "two", Kind: models.Category}}, X: make([][]float64, 2)}
+	for i := range 1000 {
+		y := float64(rng.IntN(2))
+		told := func(rate float64) float64 { // y, or with chance 1-rate the other
+			if rng.Float64() < rate {
+				return y
+			}
+			return 1 - y
+		}
+		mixed := fmt.Sprint("once ", i)
+		if i < 600 {
+			mixed = fmt.Sprint("often ", told(0.8), i%5)
+		}
+		table.X[0] = append(table.X[0], models.Code(mixed))
+		table.X[1] = append(table.X[1], models.Code(fmt.Sprint(told(0.78))))
+		table.Y = append(table.Y, y)
 	}
-	table.Columns, table.X = append(table.Columns, models.Column{Name: "id", Kind: models.Category}), append(table.X, ids)
 	m, err := ColumnRate{}.Fit(context.Background(), table, nil, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := table.Columns[m.(*rates).column].Name; got != "x" {
+	if got := table.Columns[m.(*rates).column].Name; got != "two" {
 		t.Errorf("best column is %s", got)
 	}
 }

@@ -31,6 +31,7 @@ type Config struct {
 	Incumbent *Predictor       // the model in force, to be no worse than
 	Segments  []Segmentation   // parts of the rows to report on
 	Rates     []string         // columns whose own shrunk rate is a baseline
+	Beside    *models.Table    // Columns and X of the same rows that no learner sees, only the baselines of Rates; may be nil
 	Clock     func() time.Time // for fit_seconds; nil: not measured
 	Progress  func(Step)       // told before each piece of work; may be nil
 	Rounds    Rounds           // told after each round of a learner that has rounds; may be nil
@@ -149,6 +150,7 @@ func (r *run) beforehand() []string {
 type entry struct {
 	learner  models.Learner
 	baseline bool
+	beside   bool // fitted on Config.Beside
 	row      Row
 	last     models.Model // fitted on all rows before the test slice
 	again    models.Learner
@@ -175,6 +177,8 @@ func (r *run) entries() []*entry {
 	}
 	for _, column := range r.Rates {
 		add(ColumnRate{column}, true)
+		last := out[len(out)-1]
+		last.beside = r.Beside != nil && slices.ContainsFunc(r.Beside.Columns, func(c models.Column) bool { return c.Name == column })
 	}
 	add(ColumnRate{}, true)
 	add(BaseRate{}, true)
@@ -262,7 +266,13 @@ func rank(board []Row) {
 func (r *run) enter(ctx context.Context, e *entry) error {
 	e.row = Row{Learner: e.learner.Name(), Baseline: e.baseline, Valid: noScores, Test: noScores}
 	began := r.now()
-	f, err := r.fitTwice(ctx, e.learner, r.tables, r.Seed)
+	t := r.tables
+	if e.beside {
+		all := *r.table
+		all.Columns, all.X = r.Beside.Columns, r.Beside.X
+		t = r.split.tables(&all)
+	}
+	f, err := r.fitTwice(ctx, e.learner, t, r.Seed)
 	e.row.FitSeconds = r.now().Sub(began).Seconds()
 	if err != nil {
 		return err

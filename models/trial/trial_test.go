@@ -185,12 +185,34 @@ func TestNumberJSON(t *testing.T) {
 func TestNoSkillIsReportedAsNone(t *testing.T) {
 	for seed := range uint64(3) {
 		r, p := mustRun(t, world(3000, 100+seed, true), Config{})
-		if r.Gate.Passed || !strings.HasPrefix(r.Skill, "no skill: AUC") && r.Test.AUCLo > 0.52 {
-			t.Errorf("seed %d: noise passed: %+v %s", seed, r.Gate, r.Skill)
+		if r.Gate.Passed {
+			t.Errorf("seed %d: noise passed: %+v", seed, r.Test)
+		}
+		want := fmt.Sprintf("no skill: AUC %.3f [%.3f, %.3f]", r.Test.AUC, r.Test.AUCLo, r.Test.AUCHi)
+		if r.Test.AUCLo <= 0.5 && (r.Skill != want || !slices.Equal(r.Gate.Reasons, []string{want})) {
+			t.Errorf("seed %d: %s, %q", seed, r.Skill, r.Gate.Reasons)
 		}
 		if p == nil {
 			t.Error("no predictor to look at")
 		}
+	}
+}
+
+// Some skill is not enough.
+func TestGateWantsABound(t *testing.T) {
+	table := world(6000, 16, true)
+	for i := range table.Y {
+		table.X[0][i] += 0.35 * table.Y[i]
+	}
+	r, _ := mustRun(t, table, Config{})
+	if r.Test.AUCLo <= 0.5 || r.Test.AUCLo > 0.6 {
+		t.Fatalf("not a weak world: %+v", r.Test)
+	}
+	if r.Gate.Passed || len(r.Gate.Reasons) != 1 || !strings.Contains(r.Gate.Reasons[0], "not above 0.60") {
+		t.Errorf("gate %+v", r.Gate)
+	}
+	if r, _ = mustRun(t, table, Config{Gate: Gate{MinAUC: 0.51}}); !r.Gate.Passed {
+		t.Errorf("gate at 0.51: %+v", r.Gate)
 	}
 }
 
@@ -263,6 +285,19 @@ func TestRefusesLeaks(t *testing.T) {
 			t.Errorf("err %v", err)
 		}
 	})
+	// A rare label told by a number's lowest values, too few for a range of
+	// their own.
+	rare := world(5000, 4, true)
+	for i := range rare.Y {
+		rare.Y[i] = 0
+		if i%100 == 0 {
+			rare.Y[i] = 1
+		}
+		rare.X[2][i] -= rare.Y[i]
+	}
+	if got := leaks(rare, 1); len(got) != 1 || !strings.Contains(got[0], `"dust"`) {
+		t.Errorf("a rare leak: %v", got)
+	}
 	// An id tells nothing about other rows, however well it names its own.
 	ids := *base
 	col := make([]float64, n)
