@@ -48,8 +48,10 @@ type Assessor struct {
 	Alive   *survival.BGNBD // see FitAlive; nil: Standing.Alive is 0
 
 	weights *WeightsModel
-	raw     *trial.Predictor // Churn without its calibrator
-	fs      []features.Feature
+	fs      []features.Feature // of the partner block
+	raw     *trial.Predictor   // Churn without its calibrator
+	at      []int              // where in the partner block Churn's columns are
+	churnFs []features.Feature // Churn's columns
 }
 
 // Models of standings that no learned model judged.
@@ -71,20 +73,28 @@ func (a *Assessor) Prepare() error {
 	if a.Churn == nil {
 		return nil
 	}
-	if len(a.Churn.Columns) != len(columns) {
-		return record.Errorf(record.Incompatible, "assess", "model %s has %d columns, the feature set %d: train it again", a.Model, len(a.Churn.Columns), len(columns))
-	}
-	for j, c := range columns {
-		if a.Churn.Columns[j] != c {
-			return record.Errorf(record.Incompatible, "assess", "column %d of model %s is %s, of the feature set %s: train it again", j, a.Model, a.Churn.Columns[j].Name, c.Name)
+	a.at = make([]int, len(a.Churn.Columns))
+	for k, c := range a.Churn.Columns {
+		if a.at[k] = slices.Index(columns, c); a.at[k] < 0 {
+			return record.Errorf(record.Incompatible, "assess", "the feature set has no column %s, which model %s reads: train it again", c.Name, a.Model)
 		}
 	}
-	identity, err := calibrate.Fit(calibrate.Identity, nil, nil, nil)
+	a.churnFs = project(a.fs, a.at)
+	plain, err := calibrate.Fit(calibrate.Identity, nil, nil, nil)
 	if err != nil {
 		return err
 	}
-	a.raw = &trial.Predictor{Columns: a.Churn.Columns, Learner: a.Churn.Learner, Model: a.Churn.Model, Calibrator: identity}
+	a.raw = &trial.Predictor{Columns: a.Churn.Columns, Learner: a.Churn.Learner, Model: a.Churn.Model, Calibrator: plain}
 	return nil
+}
+
+// project takes the items at some places out of a list.
+func project[T any](list []T, at []int) []T {
+	out := make([]T, len(at))
+	for k, j := range at {
+		out[k] = list[j]
+	}
+	return out
 }
 
 // panel is all partners at one moment, those that have ended with us left out.
@@ -114,7 +124,11 @@ func (a *Assessor) survey(st *features.State, now time.Time) *panel {
 	}
 	p.risk, p.model = make([]trial.Probability, len(p.who)), make([]string, len(p.who))
 	if a.Churn != nil {
-		a.Churn.PredictRows(p.risk, p.rows, &trial.Scratch{})
+		rows := make([]float64, 0, len(p.who)*len(a.at))
+		for i := range p.who {
+			rows = append(rows, project(p.row(i), a.at)...)
+		}
+		a.Churn.PredictRows(p.risk, rows, &trial.Scratch{})
 	}
 	for i, s := range p.who {
 		_, before := a.History.Labels.Habit(s.ID, p.at)
@@ -207,17 +221,14 @@ func (a *Assessor) drivers(p *panel, i int, medians []float64) []record.Driver {
 		}
 		return []record.Driver{d, {Feature: a.fs[j].Name, Value: zeroIfNaN(p.row(i)[j]), Text: driverText(&a.fs[j], p.row(i)[j], medians[j])}}
 	}
-	return a.blame(p, i, medians).drivers(a.fs, p.row(i), medians)
-}
-
-func (a *Assessor) blame(p *panel, i int, medians []float64) blame {
 	if p.model[i] == byWeights {
-		return tell(a.weights, a.fs, p.row(i))
+		return tell(a.weights, a.fs, p.row(i)).drivers(a.fs, p.row(i), medians)
 	}
+	row, usual := project(p.row(i), a.at), project(medians, a.at)
 	if m, ok := a.Churn.Model.(blamer); ok {
-		return tell(m, a.fs, p.row(i))
+		return tell(m, a.churnFs, row).drivers(a.churnFs, row, usual)
 	}
-	return occlude(a.raw, a.fs, p.row(i), medians)
+	return occlude(a.raw, a.churnFs, row, usual).drivers(a.churnFs, row, usual)
 }
 
 func zeroIfNaN(x float64) float64 {

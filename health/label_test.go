@@ -206,7 +206,7 @@ func TestHabit(t *testing.T) {
 // labels were known by then.
 func TestTraining(t *testing.T) {
 	l := NewLabels(Config{})
-	months := newMonths([]models.Column{{Name: "x"}})
+	months := newMonths([]models.Column{{Name: "partner_id", Kind: models.Category}, {Name: "x"}})
 	for m := date("2017-06-03"); m.Before(date("2018-09-20")); m = m.AddDate(0, 0, 15) {
 		l.Observe(&record.Event{Type: record.OrderPlaced, Partner: "p", At: m})
 		if m.Before(date("2018-01-01")) {
@@ -216,7 +216,7 @@ func TestTraining(t *testing.T) {
 	n := 0.0
 	for m := date("2017-07-01"); m.Before(date("2018-09-05")); m = m.AddDate(0, 1, 0) {
 		n++
-		err := months.Add(&features.Rows{Keys: []features.Key{{Partner: "p", At: m}, {Partner: "gone", At: m}}, X: []float64{n, -n}, Width: 1})
+		err := months.Add(&features.Rows{Keys: []features.Key{{Partner: "p", At: m}, {Partner: "gone", At: m}}, X: []float64{7, n, 8, -n}, Width: 2})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -242,8 +242,8 @@ func TestTraining(t *testing.T) {
 		if got.Table.Y[i] != left {
 			t.Errorf("%s in %s: label %v", got.Partners[i], month, got.Table.Y[i])
 		}
-		if x := got.Table.X[0][i]; (x < 0) != (got.Partners[i] == "gone") {
-			t.Errorf("row %d holds %v of another partner", i, x)
+		if x, id := got.Table.X[0][i], got.Beside.X[0][i]; (x < 0) != (got.Partners[i] == "gone") || (x < 0) != (id == 8) {
+			t.Errorf("row %d holds %v and %v of another partner", i, x, id)
 		}
 	}
 	if seen["2018-04"]+seen["2018-05"]+seen["2018-07"] > 0 || seen["2018-06"] != 1 || seen["2018-03"] != 2 {
@@ -252,7 +252,10 @@ func TestTraining(t *testing.T) {
 	if !got.ValidFrom.Before(got.TrainTo.AddDate(0, 0, 1)) || !got.ValidFrom.After(date("2017-07-01")) {
 		t.Errorf("validation from %s", got.ValidFrom)
 	}
-	if err := months.Add(&features.Rows{Width: 2}); err == nil {
+	if len(got.Table.Columns) != 1 || got.Table.Columns[0].Name != "x" || got.Beside.Columns[0].Name != "partner_id" {
+		t.Errorf("learners see %v, baselines %v", got.Table.Columns, got.Beside.Columns)
+	}
+	if err := months.Add(&features.Rows{Width: 3}); err == nil {
 		t.Error("rows of another width are taken")
 	}
 }

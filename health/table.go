@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -8,7 +9,14 @@ import (
 	"bellwether/datasets/record"
 	"bellwether/features"
 	"bellwether/models"
+	"bellwether/models/gbdt"
 )
+
+// identity are the columns that tell one partner from all others. The months of
+// one partner overlap in their horizons, so that a learner who can recognise it
+// learns what became of it, not why: without them the AUC of the trees on the
+// Olist sellers rises from 0.788 to 0.804.
+var identity = []string{"partner_id", "partner_latitude", "partner_longitude"}
 
 // Months gathers the month rows of a replay until their labels are known.
 type Months struct {
@@ -45,10 +53,26 @@ func (m *Months) Add(rows *features.Rows) error {
 // Training is what a trial of churn needs.
 type Training struct {
 	Table     *models.Table // At: the month start; Known: when the label was
+	Beside    *models.Table // who each row is of, for the baseline of trial.Config.Rates
 	Partners  []record.PartnerID
 	ValidFrom time.Time // for trial.Config
 	TestFrom  time.Time // the newest month whose horizon is complete
 	TrainTo   time.Time // the newest month whose labels were known at TestFrom
+}
+
+// Learners fits a list of learners to month rows and adds the hand-set weights
+// as a baseline. Three months share each day of a horizon of 90, so that rows say
+// about a third of what their number promises: trees left to their defaults get
+// 8 leaves of at least 60 rows, three times the default's 20.
+func Learners(of []models.Learner) []models.Learner {
+	out := slices.Clone(of)
+	for i, l := range out {
+		if g, ok := l.(gbdt.Learner); ok {
+			g.Leaves, g.MinRows = cmp.Or(g.Leaves, 8), cmp.Or(g.MinRows, 60)
+			out[i] = g
+		}
+	}
+	return append(out, Weights{})
 }
 
 // validShare is how much of the months known before the test is held back to
@@ -89,11 +113,25 @@ func (m *Months) Training(l *Labels, testFrom time.Time) (*Training, error) {
 	})
 	slices.SortStableFunc(rows, func(a, b int) int { return int(m.at[a] - m.at[b]) })
 	all := &models.Table{Columns: m.columns, X: m.x, Y: y, At: m.at, Known: known}
-	t.Table = all.Take(rows)
+	learn, beside := split(all.Take(rows))
+	t.Table, t.Beside = learn, beside
 	for _, i := range rows {
 		t.Partners = append(t.Partners, m.partners[i])
 	}
 	return t, t.cut()
+}
+
+// split takes the identity out of a table.
+func split(t *models.Table) (learn, beside *models.Table) {
+	learn, beside = &models.Table{Y: t.Y, At: t.At, Known: t.Known}, &models.Table{}
+	for j, c := range t.Columns {
+		to := learn
+		if slices.Contains(identity, c.Name) {
+			to = beside
+		}
+		to.Columns, to.X = append(to.Columns, c), append(to.X, t.X[j])
+	}
+	return learn, beside
 }
 
 func (l *Labels) end(month time.Time) time.Time { return month.AddDate(0, 0, l.cfg.HorizonDays) }

@@ -9,6 +9,7 @@ import (
 
 	"bellwether/features"
 	"bellwether/models"
+	"bellwether/models/gbdt"
 	"bellwether/models/survival"
 )
 
@@ -82,6 +83,17 @@ func TestWeightsAsLearner(t *testing.T) {
 	}
 	if _, err := (Weights{}).Fit(context.Background(), &models.Table{}, nil, 1); !errors.Is(err, models.ErrEmpty) {
 		t.Errorf("no rows: %v", err)
+	}
+}
+
+func TestLearners(t *testing.T) {
+	in := []models.Learner{gbdt.Learner{}, gbdt.Learner{Leaves: 31}}
+	got := Learners(in)
+	if len(got) != 3 || got[0].(gbdt.Learner).Leaves != 8 || got[0].(gbdt.Learner).MinRows != 60 || got[1].(gbdt.Learner).Leaves != 31 || got[2].Name() != "hand_set_weights" {
+		t.Errorf("%+v", got)
+	}
+	if in[0].(gbdt.Learner).Leaves != 0 {
+		t.Error("the caller's list was changed")
 	}
 }
 

@@ -91,8 +91,8 @@ func trainChurn(ctx context.Context, src features.Source, options features.Optio
 	m.data = []string{fmt.Sprintf("%d months of partners, tested on %s, trained up to %s, of %d events known from %s to %s", training.Table.Len(),
 		training.TestFrom.Format(time.DateOnly), training.TrainTo.Format(time.DateOnly), stats.Events, stats.From.Format(time.DateOnly), stats.To.Format(time.DateOnly))}
 	cfg.ValidFrom, cfg.TestFrom = training.ValidFrom, training.TestFrom
-	cfg.Rates = []string{"partner_id"}
-	cfg.Learners = append(cfg.Learners, health.Weights{})
+	cfg.Rates, cfg.Beside = []string{"partner_id"}, training.Beside
+	cfg.Learners = health.Learners(cfg.Learners)
 	m.report, m.churn, err = trial.Run(ctx, training.Table, cfg)
 	if err := refused(err); err != nil {
 		return nil, err

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"bellwether/datasets"
+	"bellwether/health"
+)
+
+// command runs one command line and returns its exit code and what it said.
+func command(t *testing.T, args ...string) (code int, out, said string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	code = run(t.Context(), args, &streams{In: strings.NewReader(""), Out: &o, Err: &e})
+	return code, o.String(), e.String()
+}
+
+func TestSynthThenReport(t *testing.T) {
+	dir := t.TempDir()
+	world := filepath.Join(dir, "world")
+	if code, _, said := command(t, "synth", "--out", world, "--partners", "25", "--leads", "600", "--days", "300", "--seed", "4"); code != 0 {
+		t.Fatalf("synth: exit %d: %s", code, said)
+	}
+	if b, err := os.ReadFile(filepath.Join(world, "truth.jsonl")); err != nil || bytes.Count(b, []byte("\n")) != 25 {
+		t.Errorf("truth.jsonl: %d bytes, %v", len(b), err)
+	}
+	if code, _, _ := command(t, "synth", "--out", world, "--partners", "5"); code != 1 {
+		t.Errorf("a second world in the same directory: exit %d", code)
+	}
+	code, out, said := command(t, "report", "at-risk", "--data", world, "--format", "json", "--at", "2026-03-01")
+	var r health.Report
+	if err := json.Unmarshal([]byte(out), &r); code != 0 || err != nil {
+		t.Fatalf("exit %d, %v: %s", code, err, said)
+	}
+	if r.At.Format("2006-01-02") != "2026-03-01" || len(r.Rows) < 10 || r.Model != "hand-set weights" {
+		t.Errorf("as of %s, %d partners by %s", r.At, len(r.Rows), r.Model)
+	}
+	trends := 0
+	for _, row := range r.Rows {
+		if row.Trend != 0 {
+			trends++
+		}
+	}
+	if trends < len(r.Rows)/2 {
+		t.Errorf("%d of %d partners have a trend", trends, len(r.Rows))
+	}
+	for _, name := range []string{"r.html", "r.csv", "r.parquet"} {
+		if code, _, said := command(t, "report", "at-risk", "--data", world, "--out", filepath.Join(dir, name), "--at", "2026-03-01"); code != 0 {
+			t.Fatalf("%s: exit %d: %s", name, code, said)
+		}
+	}
+	checkReportFiles(t, dir, &r)
+}
+
+func checkReportFiles(t *testing.T, dir string, r *health.Report) {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join(dir, "r.html"))
+	if err != nil || !bytes.Contains(page, []byte("Partners at risk")) {
+		t.Errorf("r.html: %d bytes, %v", len(page), err)
+	}
+	file, err := os.Open(filepath.Join(dir, "r.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	want := len(r.Rows) + len(r.Silent)
+	if lines, err := csv.NewReader(file).ReadAll(); err != nil || len(lines) != want+1 || lines[1][0] != string(r.Rows[0].Partner) {
+		t.Errorf("r.csv: %d lines for %d partners, %v", len(lines), want, err)
+	}
+	table, _, err := datasets.ReadTable(filepath.Join(dir, "r.parquet"), datasets.TableOptions{Drop: []string{"drivers", "activity", "at"}})
+	if err != nil {
+		t.Fatalf("r.parquet: %v", err)
+	}
+	for j, c := range table.Columns {
+		if c.Name == "risk" && (table.Len() != want || table.X[j][0] != r.Rows[0].Risk) {
+			t.Errorf("r.parquet: %d rows, first risk %v, want %d and %v", table.Len(), table.X[j][0], want, r.Rows[0].Risk)
+		}
+	}
+}
+
+func TestReportUsage(t *testing.T) {
+	for _, args := range [][]string{
+		{"report"},
+		{"report", "at-risk"},
+		{"report", "at-risk", "--data", "x", "--format", "pdf"},
+		{"report", "at-risk", "--data", "x", "--format", "parquet"},
+		{"report", "at-risk", "--data", "x", "--at", "yesterday"},
+		{"synth"},
+		{"synth", "--out", "x", "--leads", "-1"},
+		{"synth", "--out", "x", "--format", "xml"},
+	} {
+		if code, _, said := command(t, args...); code != 2 || said == "" {
+			t.Errorf("%v: exit %d, %q", args, code, said)
+		}
+	}
+}
