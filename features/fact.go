@@ -11,18 +11,26 @@ import (
 // currency, its lead found. It is what a partner's history folds in, and what
 // Replay hands from the reader to the workers.
 type fact struct {
-	kind              factKind
-	inbound           bool // a message from the partner
-	day, today        day  // on which it happened, and on which it became known
-	at, known, until  int64
-	id, offer         uint64
-	lead, deal        uint64
-	account, corrects uint64
-	amount            int64      // hundredths of the base currency
-	number            int64      // score, severity, sentiment or count in millionths
-	text              string     // of a message, a new tier, status or certificate
-	view              *leadState // the lead, if it is still known
+	kind       factKind
+	inbound    bool // a message from the partner
+	day, today day  // on which it happened, and on which it became known
+	at         int64
+	id, offer  uint64
+	lead, deal uint64
+	account    uint64
+	amount     int64      // hundredths of the base currency; of what is not money, millionths
+	view       *leadState // the lead, if it is still known
+	*rare                 // nil for most
 }
+
+// rare is what few events have.
+type rare struct {
+	until    int64
+	corrects uint64
+	text     string // of a message, a new tier, status or certificate
+}
+
+var nothingRare rare
 
 // factKind is an event type's place in record.EventTypes, which never changes.
 type factKind uint8
@@ -85,30 +93,34 @@ func millionths(x float64) int64 {
 func (s *Set) factOf(e *record.Event) fact {
 	f := fact{
 		kind: factKinds[e.Type], inbound: e.Direction != "out",
-		at: e.At.Unix(), known: e.Known().Unix(),
+		at: e.At.Unix(), rare: &nothingRare,
 		id: max(1, hash(e.ID)), offer: hash(e.Offer), lead: hash(e.Lead), deal: hash(e.Deal),
-		account: hash(e.Account), corrects: hash(e.Supersedes), text: e.Text,
+		account: hash(e.Account),
 	}
 	f.day = dayOf(f.at)
-	if !e.Until.IsZero() {
-		f.until = e.Until.Unix()
+	if e.Supersedes != "" || e.Text != "" || !e.Until.IsZero() {
+		f.rare = &rare{corrects: hash(e.Supersedes), text: e.Text}
+		if !e.Until.IsZero() {
+			f.until = e.Until.Unix()
+		}
 	}
 	if !e.Amount.IsZero() {
 		f.amount = s.hundredths(e.Amount)
 	}
 	switch f.kind {
 	case isSurvey:
-		f.number = millionths(e.Numbers["score"])
+		f.amount = millionths(e.Numbers["score"])
 	case isSupport:
-		f.number = millionths(e.Numbers["severity"])
+		f.amount = millionths(e.Numbers["severity"])
 	case isOverlap:
-		f.number = millionths(1)
+		f.amount = millionths(1)
 		if n, ok := e.Numbers["count"]; ok {
-			f.number = millionths(n)
+			f.amount = millionths(n)
 		}
 	case isMessage:
+		f.amount = 0
 		if mood, ok := e.Numbers["sentiment"]; ok {
-			f.number, f.text = millionths(mood), ""
+			f.amount, f.rare = millionths(mood), &rare{corrects: f.corrects}
 		}
 	}
 	return f
@@ -117,7 +129,7 @@ func (s *Set) factOf(e *record.Event) fact {
 // mood is a message's sentiment in millionths: as given, or read from its words.
 func (f *fact) mood() int64 {
 	if f.text == "" {
-		return f.number
+		return f.amount
 	}
 	return millionths(text.Sentiment(f.text))
 }

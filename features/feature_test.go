@@ -165,7 +165,7 @@ func TestWhatElseAPartnerDoes(t *testing.T) {
 		"partner_certificate_days": 13, "partner_integrations": 1, "partner_touches_28d": 1, "partner_payouts_91d": 30, "partner_overlaps": 1, "partner_accounts": 1,
 		"pair_account_overlap": 3, "pair_registered": 1, "partner_registered_28d": 1, "partner_tier": models.Code("silver"), "partner_status": models.Code("suspended"),
 		"partner_contract_days": 200, "partner_days_since_portal": 5, "partner_days_since_survey": 3, "partner_days_since_message": 3, "partner_days_since_activity": 1,
-		"partner_portal_velocity": math.Log(5), "pair_account_days": 1})
+		"partner_portal_velocity": math.Log(5), "partner_activity_7d": 14, "partner_activity_life": 14, "pair_account_days": 1})
 	if x := value(s, 7, "partner_sentiment_28d"); !(x > -0.3 && x < 0.3) {
 		t.Errorf("the mean of an angry message and of 0.5 is %v", x)
 	}
@@ -222,6 +222,19 @@ func TestACorrectionMayMoveAWinToAnotherPartner(t *testing.T) {
 	s.want(3, map[string]float64{"partner_wins_life": 0, "partner_revenue_life": 0, "lead_account_wins": 1, "lead_account_revenue_log": math.Log1p(900)})
 	if q := s.st.Partner("q"); q.sums[wins].n[life] != 1 {
 		t.Error("the win did not arrive")
+	}
+}
+
+func TestAPartnerWithoutATierIsShrunkToEveryone(t *testing.T) {
+	s := newScene(t)
+	s.on(1, record.OfferMade, s.ofLead)
+	s.on(1, record.DealWon, s.ofLead) // so that its tier, gold, has counts
+	s.on(1, record.PortalLogin, func(e *record.Event) { e.Partner = "q" })
+	s.st.Advance(worldStart.AddDate(0, 0, 2))
+	var v partnerView
+	v.prepare(s.st.Partner("q"), s.st, s.st.today)
+	if global := s.st.segments.global[winRate].rate; v.win.mean != global || global == 0.5 {
+		t.Errorf("win rate %v, want everyone's, %v", v.win.mean, global)
 	}
 }
 

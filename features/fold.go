@@ -28,9 +28,12 @@ const (
 	messages          // messages from it; amount: sentiment
 	payouts           // payouts; amount: money
 	touches           // touches on deals
-	activity          // everything it did
+	steps             // deals opened or moved on, integrations activated
 	kinds
 )
+
+// activities are the kinds that together are everything a partner did itself.
+var activities = [...]int{accepts, declines, wins, losses, registered, orders, portal, trainings, support, surveys, messages, touches, steps}
 
 // The moments remembered as a day.
 const (
@@ -158,7 +161,6 @@ func (p *PartnerState) fold(f *fact, c *change) {
 	}
 	p.Version++
 	if qualifies[f.kind] || f.kind == isMessage && f.inbound {
-		p.count(activity, f.day, 1, 0)
 		p.mark(lastActivity, f.day)
 	}
 	switch f.kind {
@@ -170,19 +172,20 @@ func (p *PartnerState) fold(f *fact, c *change) {
 		p.foldOutcome(f, c)
 	case isOpened:
 		p.offers.open(f)
+		p.count(steps, f.day, 1, 0)
 	case isOrder:
 		p.book(orders, f, 1, f.amount)
 		p.mark(lastOrder, f.day)
-		p.trade(f, 1)
+		p.trade(f.day, 1, f.amount)
 	case isRegistered:
 		p.book(registered, f, 1, 0)
 		p.with(f, func(d *dealings) { d.protected = max(d.protected, f.until) })
 	case isOverlap:
 		p.with(f, func(d *dealings) {
-			if d.overlap == 0 && f.number != 0 {
+			if d.overlap == 0 && f.amount != 0 {
 				p.overlaps++
 			}
-			d.overlap = f.number
+			d.overlap = f.amount
 		})
 	case isTier:
 		p.setTier(f.text, c)
@@ -217,12 +220,12 @@ func (p *PartnerState) foldOther(f *fact) {
 		p.count(portal, f.day, 1, 0)
 		p.mark(lastPortal, f.day)
 	case isSupport:
-		p.count(support, f.day, 1, f.number)
+		p.count(support, f.day, 1, f.amount)
 	case isSurvey:
-		p.book(surveys, f, 1, f.number)
+		p.book(surveys, f, 1, f.amount)
 		if f.day >= p.last[lastSurvey] {
 			p.mark(lastSurvey, f.day)
-			p.surveyScore = f.number
+			p.surveyScore = f.amount
 		}
 	case isMessage:
 		if f.inbound {
@@ -235,6 +238,9 @@ func (p *PartnerState) foldOther(f *fact) {
 		p.count(touches, f.day, 1, 0)
 	case isIntegration:
 		p.integrations++
+		p.count(steps, f.day, 1, 0)
+	case isStage:
+		p.count(steps, f.day, 1, 0)
 	}
 }
 
@@ -245,12 +251,12 @@ func (p *PartnerState) book(kind int, f *fact, n int32, amount int64) {
 }
 
 // trade counts business done, or takes it back.
-func (p *PartnerState) trade(f *fact, n int32) {
-	p.count(business, f.day, n, int64(n)*f.amount)
+func (p *PartnerState) trade(on day, n int32, amount int64) {
+	p.count(business, on, n, int64(n)*amount)
 	if n > 0 {
-		p.mark(lastBusiness, f.day)
-		if first := &p.last[firstBusiness]; *first == never || f.day < *first {
-			*first = f.day
+		p.mark(lastBusiness, on)
+		if first := &p.last[firstBusiness]; *first == never || on < *first {
+			*first = on
 		}
 	}
 }

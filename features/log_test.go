@@ -70,7 +70,7 @@ func drawLog(t *rapid.T) *log {
 	types := append(slices.Clone(record.EventTypes), record.OfferMade, record.OfferMade, record.OfferMade, record.OfferMade, record.OfferAccepted,
 		record.OfferAccepted, record.OfferDeclined, record.DealWon, record.DealWon, record.DealLost, record.OrderPlaced)
 	for i := range rapid.IntRange(5, 80).Draw(t, "events") {
-		now = now.Add(rapid.SampledFrom([]time.Duration{0, time.Second, time.Hour, 20 * time.Hour, 100 * time.Hour, 900 * time.Hour}).Draw(t, "later"))
+		now = now.Add(rapid.SampledFrom([]time.Duration{0, time.Second, time.Hour, 20 * time.Hour, 100 * time.Hour, 900 * time.Hour, 4500 * time.Hour}).Draw(t, "later"))
 		switch rapid.IntRange(0, 12).Draw(t, "what") {
 		case 0:
 			l.partners = append(l.partners, &record.Partner{ID: partner(), Tier: word("tier", "gold", "silver"), KnownAt: now, JoinedAt: worldStart,

@@ -238,7 +238,7 @@ func (p *PartnerState) foldOutcome(f *fact, c *change) {
 	if f.kind == isWon {
 		kind, y = wins, won
 		p.mark(lastWin, f.day)
-		p.trade(f, 1)
+		p.trade(f.day, 1, f.amount)
 		p.with(f, func(d *dealings) { d.wins++ })
 	}
 	p.count(kind, f.day, 1, f.amount)
@@ -308,7 +308,7 @@ func (p *PartnerState) takeBack(id, account uint64, c *change) {
 		p.count(int(e.kind), e.day, -1, -e.amount)
 	}
 	if e.kind == wins || e.kind == orders {
-		p.trade(&fact{day: e.day, amount: e.amount}, -1)
+		p.trade(e.day, -1, e.amount)
 	}
 	if e.kind == wins {
 		if d := p.accounts.get(account); account != 0 && d != nil {

@@ -78,13 +78,13 @@ var partnerTable = []partnerColumn{
 	partnerLive("partner_business_overdue", "ratio", "days since the last deal won or order against the mean time between them", func(v *partnerView) float64 {
 		return daysSince(v.today, v.p.last[lastBusiness], true) / v.gap()
 	}),
-	partnerLive("partner_business_trend", "log ratio", "business of 28 days against the 84 before, per day, plus one each", func(v *partnerView) float64 { return v.velocity(business) }),
+	partnerLive("partner_business_trend", "log ratio", "business of 28 days against the 84 before, per day, plus one each", func(v *partnerView) float64 { return velocity(&v.sums[business].n) }),
 	partnerLive("partner_revenue_trend", "log ratio", "revenue of 91 days against its mean per 91 days over 364", func(v *partnerView) float64 {
 		return math.Log1p(v.money(business, w91)) - math.Log1p(v.money(business, w364)/4)
 	}),
 	partnerLive("partner_deal_size_log", "log(1 + base currency)", "mean revenue of a deal or order, 364 days", func(v *partnerView) float64 { return math.Log1p(max(0, v.mean(business, w364)) / 100) }),
-	partnerLive("partner_portal_velocity", "log ratio", "portal use of 28 days against the 84 before, per day, plus one each", func(v *partnerView) float64 { return v.velocity(portal) }),
-	partnerLive("partner_activity_velocity", "log ratio", "activity of 28 days against the 84 before, per day, plus one each", func(v *partnerView) float64 { return v.velocity(activity) }),
+	partnerLive("partner_portal_velocity", "log ratio", "portal use of 28 days against the 84 before, per day, plus one each", func(v *partnerView) float64 { return velocity(&v.sums[portal].n) }),
+	partnerLive("partner_activity_velocity", "log ratio", "activity of 28 days against the 84 before, per day, plus one each", func(v *partnerView) float64 { return velocity(&v.acted) }),
 	partnerLive("partner_survey_mean", "0 to 10", "mean survey score, life", func(v *partnerView) float64 { return v.mean(surveys, life) / 1e6 }),
 	partnerLive("partner_survey_last", "0 to 10", "newest survey score", func(v *partnerView) float64 {
 		if v.p.last[lastSurvey] == never {
@@ -120,7 +120,6 @@ var partnerWindows = []struct {
 	{"business_revenue", "base currency", "value of deals won and orders", business, true, []int{w28, w91, w364, life}},
 	{"registered", "deals", "deals it registered", registered, false, []int{w28, w91, w364, life}},
 	{"portal", "visits", "logins, downloads and training views", portal, false, everyWindow},
-	{"activity", "events", "everything it did", activity, false, everyWindow},
 	{"trainings", "trainings", "trainings and certificates", trainings, false, []int{w91, w364, life}},
 	{"support", "cases", "support cases", support, false, []int{w28, w91, w364}},
 	{"surveys", "surveys", "surveys answered", surveys, false, []int{w364, life}},
@@ -135,10 +134,7 @@ func (s *Set) partnerColumns() []partnerColumn {
 	out := append([]partnerColumn{}, partnerTable...)
 	for _, f := range partnerWindows {
 		for _, w := range f.over {
-			name, span := fmt.Sprintf("partner_%s_life", f.name), "life"
-			if w != life {
-				name, span = fmt.Sprintf("partner_%s_%dd", f.name, windowDays[w]), fmt.Sprintf("%d days", windowDays[w])
-			}
+			name, span := windowName(f.name, w)
 			value := func(v *partnerView) float64 { return float64(v.sums[f.kind].n[w]) }
 			if f.amount {
 				value = func(v *partnerView) float64 { return float64(v.sums[f.kind].amount[w]) / 100 }
@@ -146,10 +142,21 @@ func (s *Set) partnerColumns() []partnerColumn {
 			out = append(out, partnerLive(name, f.unit, f.meaning+", "+span, value))
 		}
 	}
+	for _, w := range everyWindow {
+		name, span := windowName("activity", w)
+		out = append(out, partnerLive(name, "events", "everything it did, "+span, func(v *partnerView) float64 { return float64(v.acted[w]) }))
+	}
 	for _, a := range attributeColumns(Partner, s.schema.PartnerAttributes) {
 		out = append(out, partnerColumn{Feature: a.Feature, fixed: func(_ *Set, p *record.Partner) float64 { return a.value(p.Attributes) }})
 	}
 	return out
+}
+
+func windowName(of string, w int) (name, span string) {
+	if w == life {
+		return fmt.Sprintf("partner_%s_life", of), "life"
+	}
+	return fmt.Sprintf("partner_%s_%dd", of, windowDays[w]), fmt.Sprintf("%d days", windowDays[w])
 }
 
 func partnerCategory(name, meaning string, value func(*record.Partner) string) partnerColumn {
@@ -184,6 +191,7 @@ type partnerView struct {
 	win, winYear estimate
 	accept       estimate
 	acceptYear   estimate
+	acted        [windows + 1]int64 // everything it did
 	certificates int
 	nextLapse    int64
 	otherDay     [kinds]sums // used when the partner was rolled to another day
@@ -196,6 +204,12 @@ func (v *partnerView) prepare(p *PartnerState, st *State, today day) {
 		v.sums = &v.otherDay
 		for k := range p.series {
 			v.otherDay[k] = p.series[k].sumsAt(&p.sums[k], today)
+		}
+	}
+	v.acted = [windows + 1]int64{}
+	for _, k := range activities {
+		for w, n := range v.sums[k].n {
+			v.acted[w] += n
 		}
 	}
 	win, accept := st.segments.prior(v.tier(), winRate), st.segments.prior(v.tier(), acceptRate)
@@ -240,8 +254,7 @@ func (v *partnerView) mean(kind, window int) float64 {
 }
 
 // velocity compares the last 28 days with the 84 before, per day.
-func (v *partnerView) velocity(kind int) float64 {
-	n := &v.sums[kind].n
+func velocity(n *[windows + 1]int64) float64 {
 	return math.Log((float64(n[w28]) + 1) / (float64(n[w112]-n[w28])/3 + 1))
 }
 

@@ -133,10 +133,11 @@ type worker struct {
 
 // item is one thing for one partner's worker to do.
 type item struct {
-	taken
-	record *record.Partner // a version of the partner's record, if set
-	row    int             // which of the chunk's rows to make first; -1 for none
-	undo   bool            // only take back what fact.corrects counted
+	fact
+	partner *PartnerState
+	record  *record.Partner // a version of the partner's record, if set
+	row     int32           // which of the chunk's rows to make first; -1 for none
+	undo    bool            // only take back what fact.corrects counted
 }
 
 // chunk is the work of a part of one day and the rows that come of it.
@@ -145,6 +146,7 @@ type chunk struct {
 	items [][]item // by worker
 	n     int
 	rows  Rows
+	leads []moment // beside rows
 }
 
 func newChunk(set *Set, workers int) *chunk {
@@ -156,7 +158,7 @@ func (c *chunk) reset() {
 		clear(c.items[w]) // so that nothing dead stays reachable
 		c.items[w] = c.items[w][:0]
 	}
-	c.n, c.rows.Keys = 0, c.rows.Keys[:0]
+	c.n, c.rows.Keys, c.leads = 0, c.rows.Keys[:0], c.leads[:0]
 }
 
 func (r *replay) run(src Source) error {
@@ -291,7 +293,7 @@ func (r *replay) at(t int64) {
 func (r *replay) putPartner(p *record.Partner, known int64) {
 	r.at(known)
 	st := r.state.partner(p.ID)
-	r.push(item{taken: taken{partner: st}, record: p, row: -1})
+	r.push(item{partner: st, record: p, row: -1})
 }
 
 func (r *replay) putLead(l *record.Lead, created int64) error {
@@ -318,18 +320,18 @@ func (r *replay) event(e *record.Event, known int64) {
 		return
 	}
 	if t.corrected != nil {
-		undo := taken{partner: t.corrected, fact: fact{corrects: t.fact.corrects}, correctedAccount: t.correctedAccount}
-		r.push(item{taken: undo, row: -1, undo: true})
+		undo := fact{account: t.correctedAccount, rare: &rare{corrects: t.fact.corrects}}
+		r.push(item{fact: undo, partner: t.corrected, row: -1, undo: true})
 	}
 	if t.merged != nil {
 		r.merge(&t)
 		return
 	}
-	r.push(item{taken: t, row: r.row(e, &t)})
+	r.push(item{fact: t.fact, partner: t.partner, row: r.row(e, &t)})
 }
 
 // row reserves a place for an offer's row, if it is to have one.
-func (r *replay) row(e *record.Event, t *taken) int {
+func (r *replay) row(e *record.Event, t *taken) int32 {
 	if t.fact.kind != isOffer || r.sink.Offers == nil {
 		return -1
 	}
@@ -337,13 +339,14 @@ func (r *replay) row(e *record.Event, t *taken) int {
 	case t.fact.view == nil:
 		r.stats.NoLead++
 		return -1
-	case t.fact.known-t.fact.at > lateOffer:
+	case t.lead.now-t.fact.at > lateOffer:
 		r.stats.LateOffers++
 		return -1
 	}
 	rows := &r.filling.rows
 	rows.Keys = append(rows.Keys, Key{e.Lead, e.Partner, e.ID, e.Offer, e.Known(), int(t.lead.attempts) + 1})
-	return len(rows.Keys) - 1
+	r.filling.leads = append(r.filling.leads, t.lead)
+	return int32(len(rows.Keys) - 1)
 }
 
 // merge makes two partners one, with everybody waiting: they may be different
@@ -401,8 +404,8 @@ func (w *worker) fold(st *State, c *chunk, items []item) {
 		p := it.partner
 		if it.row >= 0 {
 			p.roll(c.today)
-			dst := c.rows.X[it.row*width : (it.row+1)*width]
-			w.view.prepare(it.fact.view, st, it.lead)
+			dst := c.rows.X[int(it.row)*width:][:width]
+			w.view.prepare(it.view, st, c.leads[it.row])
 			st.set.LeadRow(dst[:partner], &w.view)
 			st.set.partnerRow(dst[partner:pair], p, st, c.today)
 			st.set.PairRow(dst[pair:], &w.view, p)
@@ -412,7 +415,7 @@ func (w *worker) fold(st *State, c *chunk, items []item) {
 			p.put(st.set, it.record, &w.moved)
 		case it.undo:
 			p.sweep(c.today)
-			p.takeBack(it.fact.corrects, it.correctedAccount, &w.moved)
+			p.takeBack(it.corrects, it.account, &w.moved)
 		default:
 			p.fold(&it.fact, &w.moved)
 		}

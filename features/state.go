@@ -217,7 +217,7 @@ func (st *State) take(e *record.Event) (taken, bool) {
 		if f.account == 0 {
 			f.account = l.view.account
 		}
-		t.lead = moment{f.known, st.accountOf(l.view.account), l.attempts}
+		t.lead = moment{e.Known().Unix(), st.accountOf(l.view.account), l.attempts}
 		if f.kind == isOffer {
 			l.attempts++
 			l.touched = st.today

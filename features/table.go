@@ -35,9 +35,9 @@ func (t *table[V]) slot(key uint64) int {
 	return i
 }
 
-// get returns the value of key, nil if there is none.
+// get returns the value of key, nil if there is none or key is 0.
 func (t *table[V]) get(key uint64) *V {
-	if t.n == 0 {
+	if t.n == 0 || key == 0 {
 		return nil
 	}
 	mask := uint64(len(t.keys) - 1)

@@ -98,7 +98,9 @@ func (s *series) compact() {
 // its first window.
 func (s *series) add(t *sums, today, on day, n int32, amount int64) (due day) {
 	t.n[life] += int64(n)
-	t.amount[life] += amount
+	if amount != 0 {
+		t.amount[life] += amount
+	}
 	if on <= today-windowDays[w364] {
 		return endOfTime
 	}
@@ -121,8 +123,14 @@ func (s *series) add(t *sums, today, on day, n int32, amount int64) (due day) {
 	for w, days := range windowDays {
 		if on > today-days {
 			t.n[w] += int64(n)
-			t.amount[w] += amount
 			due = min(due, on+days)
+		}
+	}
+	if amount != 0 { // apart, because most have none and memory is slow
+		for w, days := range windowDays {
+			if on > today-days {
+				t.amount[w] += amount
+			}
 		}
 	}
 	return due
