@@ -83,6 +83,7 @@ var commands = []func(*streams) *cobra.Command{
 	serveCommand,
 	exportCommand,
 	keysCommand,
+	benchCommand,
 	synthCommand,
 	importCommand,
 	schemaCommand,
