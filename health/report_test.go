@@ -16,6 +16,7 @@ func report(t *testing.T) *Report {
 	a, st := small()
 	standings := a.ready(t).Assess(st, map[record.PartnerID]float64{"busy": 0.1}, date("2025-09-01"))
 	standings[0].Action = "=SUM(A1)" // not from a partner: ours, left alone
+	standings[1].Drivers[0].Text = "=1+1"
 	return NewReport(standings, func(id record.PartnerID) *record.Partner {
 		return &record.Partner{ID: id, Name: "=<script>" + string(id), Tier: "gold", Home: record.Place{Region: "North"}}
 	})
@@ -85,6 +86,9 @@ func TestCSV(t *testing.T) {
 		}
 		t.Fatalf("no column %s", name)
 		return 0
+	}
+	if got := lines[2][column("reason_1")]; lines[2][column("partner")] != "fresh" || got != "'=1+1" {
+		t.Errorf("a reason that looks like a formula is written %q in the line of %s", got, lines[2][0])
 	}
 	last := lines[3]
 	if last[column("partner")] != "quiet" || last[column("name")] != "'=<script>quiet" || last[column("value_at_risk")] != "1300.00" || last[column("currency")] != "BRL" {
