@@ -14,7 +14,8 @@ import (
 // ascending by key, so that equal states have equal bytes.
 const stateMagic = "bwfs\x01"
 
-// MarshalBinary writes the state with its set's fingerprint.
+// MarshalBinary writes the state with its set's fingerprint. It changes nothing,
+// and may run beside the Row functions.
 func (st *State) MarshalBinary() ([]byte, error) {
 	c := &coder{buf: append([]byte(stateMagic), st.set.fingerprint...)}
 	st.code(c)
@@ -90,7 +91,9 @@ func (c *coder) hash(x *uint64) {
 func (c *coder) float(x *float64) {
 	bits := math.Float64bits(*x)
 	c.hash(&bits)
-	*x = math.Float64frombits(bits)
+	if c.reading {
+		*x = math.Float64frombits(bits)
+	}
 }
 
 func (c *coder) flag(x *bool) {
@@ -99,7 +102,9 @@ func (c *coder) flag(x *bool) {
 		v = 1
 	}
 	c.u64(&v)
-	*x = v == 1
+	if c.reading {
+		*x = v == 1
+	}
 }
 
 func (c *coder) text(s *string) {
@@ -318,7 +323,9 @@ func (c *leadCoder) partner(p *PartnerState, today day) {
 		number(c.coder, &p.last[l])
 	}
 	c.profile(p)
-	p.today = today
+	if c.reading {
+		p.today = today
+	}
 	for k := range p.series {
 		c.series(&p.series[k], &p.sums[k], today)
 		if c.reading {
@@ -386,7 +393,9 @@ func (c *leadCoder) profile(p *PartnerState) {
 	}
 	r := &p.profile
 	c.text(&r.tier)
-	r.tierKey = hash(r.tier)
+	if c.reading {
+		r.tierKey = hash(r.tier)
+	}
 	span := func(v *period) { number(c.coder, &v.from, &v.to) }
 	codeTable(c.coder, &r.earned, span)
 	codeTable(c.coder, &r.certs, span)

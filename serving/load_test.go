@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -221,6 +222,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	close(stop)
 	side.Wait()
 	live := b.book
+	b.cfg.SweepEvery, b.cfg.PollEvery = time.Hour, time.Hour // the book is looked at from here below
 	b.restart()
 	log := audit(t, b.store)
 	for l, ids := range kept {
@@ -286,7 +288,7 @@ func TestLoadHistory(t *testing.T) {
 			record.Event{ID: record.EventID(fmt.Sprint("o", i)), Type: record.OfferMade, At: day(i), Partner: "p1", Lead: id, Decision: "of another system", Until: day(i + 1)},
 			record.Event{ID: record.EventID(fmt.Sprint("w", i)), Type: record.DealWon, At: day(i), KnownAt: day(i).Add(time.Hour), Partner: "p1", Lead: id})
 	}
-	src.events = append(src.events, src.events[3])
+	src.events = slices.Insert(src.events, 4, src.events[3])
 	b := &bench{t: t, clock: newClock(), dir: t.TempDir()}
 	b.cfg = b.clock.config()
 	var err error
