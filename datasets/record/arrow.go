@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash/fnv"
+	"hash/maphash"
 	"slices"
 	"strings"
 
@@ -285,8 +286,8 @@ func (c *Codec[T]) names() []string {
 }
 
 // Decode fills rows, which must be zero and as long as the batch. fail is
-// called for each cell that cannot be read. Texts of id columns share memory
-// with the batch, other texts are shared among records.
+// called for each cell that cannot be read. A record's own id shares memory
+// with the batch; other texts are the record's, or shared among records.
 func (d *Decoder[T]) Decode(batch arrow.Record, rows []T, fail func(row int, err *Error)) {
 	for k, col := range d.columns {
 		arr := batch.Column(d.arrays[k])
@@ -314,17 +315,16 @@ type interner struct{ slots []string }
 // of a batch; a text pushed out is merely copied again.
 const internSlots = 1 << 17
 
+// internSeed decides which texts push each other out, nothing else.
+var internSeed = maphash.MakeSeed()
+
 func newInterner() *interner { return &interner{slots: make([]string, internSlots)} }
 
 func (n *interner) text(s string) string {
 	if s == "" {
 		return ""
 	}
-	h := uint64(14695981039346656037)
-	for i := 0; i < len(s); i++ {
-		h = (h ^ uint64(s[i])) * 1099511628211
-	}
-	slot := &n.slots[(h^h>>29)%internSlots]
+	slot := &n.slots[maphash.String(internSeed, s)%internSlots]
 	if *slot != s {
 		*slot = strings.Clone(s)
 	}

@@ -112,10 +112,22 @@ func (c *column[T]) wants() string {
 	return c.arrow.String()
 }
 
+// holding says whose memory a decoded text is in.
+type holding uint8
+
+const (
+	borrowed holding = iota // the batch's
+	copied                  // its own
+	shared                  // that of equal texts seen lately
+)
+
 // textAt returns a function that gives cell i, "" for a null one.
-func (c cellReader) textAt(share bool) func(i int) string {
+func (c cellReader) textAt(h holding) func(i int) string {
 	keep := func(s string) string { return s }
-	if share {
+	switch h {
+	case copied:
+		keep = strings.Clone
+	case shared:
 		keep = c.texts.text
 	}
 	switch a := c.arr.(type) {
@@ -134,7 +146,7 @@ func (c cellReader) textAt(share bool) func(i int) string {
 			return keep(a.Value(i))
 		}
 	case *array.Dictionary:
-		values := cellReader{arr: a.Dictionary(), texts: c.texts}.textAt(true)
+		values := cellReader{arr: a.Dictionary(), texts: c.texts}.textAt(shared)
 		if a.Dictionary().Len() > a.Len() { // most words do not occur in this batch
 			return func(i int) string {
 				if n := dictionaryIndex(a, i); n >= 0 {
@@ -184,7 +196,13 @@ func text[T any, S ~string](f Field, at func(*T) *S) column[T] {
 	if f.Type == "" {
 		f.Type = "text"
 	}
-	share := f.Type != "id" || f.Name != "id"
+	how := shared
+	switch f.Name {
+	case "id":
+		how = borrowed
+	case "deal", "decision", "offer", "supersedes", "previous", "lead_ref", "name", "company", "text": // seldom said twice
+		how = copied
+	}
 	return column[T]{Field: f, arrow: wordType,
 		word: func(r *T) string { return string(*at(r)) },
 		write: func(b array.Builder, r *T) {
@@ -195,7 +213,7 @@ func text[T any, S ~string](f Field, at func(*T) *S) column[T] {
 			}
 		},
 		read: func(c cellReader, rows []T) {
-			cell := c.textAt(share)
+			cell := c.textAt(how)
 			for i := range rows {
 				*at(&rows[i]) = S(cell(i))
 			}
@@ -407,7 +425,7 @@ func words[T any](f Field, at func(*T) *[]string) column[T] {
 		},
 		read: func(c cellReader, rows []T) {
 			lists := c.arr.(array.ListLike)
-			cell := cellReader{arr: lists.ListValues(), texts: c.texts}.textAt(true)
+			cell := cellReader{arr: lists.ListValues(), texts: c.texts}.textAt(shared)
 			for i := range rows {
 				if lists.IsNull(i) {
 					continue
@@ -444,7 +462,7 @@ func numbers[T any](f Field, at func(*T) *map[string]float64) column[T] {
 		},
 		read: func(c cellReader, rows []T) {
 			m := c.arr.(*array.Map)
-			name := cellReader{arr: m.Keys(), texts: c.texts}.textAt(true)
+			name := cellReader{arr: m.Keys(), texts: c.texts}.textAt(shared)
 			value := cellReader{arr: m.Items()}.floatAt()
 			for i := range rows {
 				if from, to := m.ValueOffsets(i); m.IsValid(i) && from < to {
@@ -495,7 +513,7 @@ func document[T any](f Field, empty func(*T) bool, at func(*T) any) column[T] {
 			b.(*array.StringBuilder).Append(string(doc))
 		},
 		read: func(c cellReader, rows []T) {
-			cell := c.textAt(false)
+			cell := c.textAt(borrowed)
 			for i := range rows {
 				doc := cell(i)
 				if doc == "" {

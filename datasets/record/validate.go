@@ -55,11 +55,24 @@ func (c *checks) text(field, s string, limit int) {
 	}
 }
 
+// printableASCII is the quick answer for nearly every identifier.
+func printableASCII(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 func (c *checks) id(field, s string, required bool) {
 	if s == "" {
 		if required {
 			c.failf(field, "is missing")
 		}
+		return
+	}
+	if len(s) <= MaxID && printableASCII(s) {
 		return
 	}
 	c.text(field, s, MaxID)
