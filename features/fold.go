@@ -57,19 +57,24 @@ type PartnerState struct {
 	number       int32
 	integrations int32
 	overlaps     int32
-	today        day // the day the sums were rolled to; later days are in every window
-	swept        day
+	swept        day // the last sweepDays boundary
 	surveyScore  int64
 	record       *record.Partner
 	profile      profile
-	due          [kinds]day // when a series must be rolled next
-	nextDue      day        // the first of them
-	series       [kinds]series
-	sums         [kinds]sums
-	last         [lasts]day
-	offers       offerBook
-	segments     table[tally]    // offers of known outcome by segment of their lead
-	accounts     table[dealings] // what it has had to do with each account
+	history
+	last     [lasts]day
+	offers   offerBook
+	segments table[tally]    // offers of known outcome by segment of their lead
+	accounts table[dealings] // what it has had to do with each account
+}
+
+// history is what is counted by day.
+type history struct {
+	today   day        // the day the sums were rolled to; later days are in every window
+	nextDue day        // the first of due
+	due     [kinds]day // when a series must be rolled next
+	series  [kinds]series
+	sums    [kinds]sums
 }
 
 // dealings are a partner's history with one account.
@@ -92,7 +97,7 @@ const accountDays = 728
 const sweepDays = 91
 
 func newPartnerState(id record.PartnerID, number int32, today day) *PartnerState {
-	p := &PartnerState{ID: id, number: number, today: today, nextDue: endOfTime}
+	p := &PartnerState{ID: id, number: number, history: history{today: today, nextDue: endOfTime}}
 	for k := range p.due {
 		p.due[k] = endOfTime
 	}

@@ -91,31 +91,30 @@ type standing struct {
 // profile is what a partner's record says, made ready for rows; events that
 // change what the record says (a tier, a contract) change it here.
 type profile struct {
-	fixed       []float64 // the values that depend on the record alone
-	tier        string
-	tierKey     uint64
-	region      uint64
-	at          place
-	statuses    []standing
-	earned      table[period] // certificates known from events, by name
-	certs       table[period] // those and the record's
-	contract    period
-	skills      []skill // by product
-	territories words
-	industries  words
-	languages   words
-	markets     words
-	daily       float64 // declared capacity in leads a day, NaN if not limited
-	joined      int64   // forever if not said
+	fixed    []float64 // the values that depend on the record alone
+	tier     string
+	tierKey  uint64
+	region   uint64
+	at       place
+	statuses []standing
+	earned   table[period] // certificates known from events, by name
+	certs    table[period] // those and the record's
+	contract period
+	skills   []skill // by product
+	lists
+	daily  float64 // declared capacity in leads a day, NaN if not limited
+	joined int64   // forever if not said
 }
+
+// lists are what a record lists by name.
+type lists struct{ territories, industries, languages, markets words }
 
 // profileOf reads a record; certificates earned by events stay.
 func profileOf(p *record.Partner, fixed []float64, earned table[period]) profile {
 	r := profile{
 		fixed: fixed, tier: p.Tier, tierKey: hash(p.Tier), region: hash(p.Home.Region), at: placeOf(p.Home),
 		earned: earned, contract: period{math.MinInt64, forever},
-		territories: wordsOf(p.Territories), industries: wordsOf(p.Industries),
-		languages: wordsOf(p.Languages), markets: wordsOf(p.Marketplaces),
+		lists: lists{wordsOf(p.Territories), wordsOf(p.Industries), wordsOf(p.Languages), wordsOf(p.Marketplaces)},
 		daily: daily(p.Capacity), joined: forever,
 	}
 	if p.Contract != (record.Span{}) {

@@ -120,10 +120,12 @@ type replay struct {
 	filling *chunk
 	folding *chunk // handed to the workers, or done and not yet given out
 	wait    sync.WaitGroup
-	offers  Rows // made and not yet given out
-	months  Rows
-	err     error
+	made
+	err error
 }
+
+// made are the rows made and not yet given out.
+type made struct{ offers, months Rows }
 
 // worker is one goroutine's own memory.
 type worker struct {
