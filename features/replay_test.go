@@ -3,10 +3,16 @@ package features
 import (
 	"bytes"
 	"context"
+	"errors"
 	"math"
 	"testing"
+	"time"
 
 	"bellwether/datasets/record"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
 )
 
 // row is what a replay hands out, kept.
@@ -149,5 +155,83 @@ func TestReplayIsTheOnlineState(t *testing.T) {
 	}
 	if len(months) != 40*6 {
 		t.Errorf("%d month rows, want 6 of 40 partners", len(months))
+	}
+}
+
+func TestReplaySaysWhatHasNoRow(t *testing.T) {
+	day := func(n int) time.Time { return worldStart.AddDate(0, 0, n) }
+	l := &log{
+		leads: []*record.Lead{{ID: "a", CreatedAt: day(0)}},
+		events: []record.Event{
+			{ID: "1", Type: record.OfferMade, Partner: "p", Lead: "a", At: day(1)},
+			{ID: "2", Type: record.OfferMade, Partner: "p", Lead: "nobody described", At: day(2)},
+			{ID: "3", Type: record.OfferMade, Partner: "q", Lead: "a", At: day(1), KnownAt: day(3)},
+			{ID: "1", Type: record.OfferMade, Partner: "p", Lead: "a", At: day(1), KnownAt: day(3)},
+			{ID: "4", Type: record.OfferMade, Partner: "q", Lead: "a", At: day(4)},
+			{ID: "5", Type: record.PortalLogin, Partner: "q", At: day(40)},
+		},
+	}
+	got := replayAll(t, l, l.set(), 2)
+	want := Stats{Events: 6, Repeats: 1, Offers: 2, Months: 2, LateOffers: 1, NoLead: 1, From: day(1), To: day(40)}
+	if got.stats != want {
+		t.Errorf("%+v, want %+v", got.stats, want)
+	}
+	if last := got.offers[1].key; last.Event != "4" || last.Attempt != 3 {
+		t.Errorf("the last row is %+v, want the third attempt, event 4", last)
+	}
+	_, stats, err := Replay(context.Background(), l, l.set(), ReplayOptions{Until: day(4)}, Sink{})
+	if err != nil || stats.Events != 4 {
+		t.Errorf("up to day 4 there are %d events (%v), want 4", stats.Events, err)
+	}
+	l.leads = append(l.leads, &record.Lead{ID: "b", CreatedAt: day(-1)})
+	if _, _, err := Replay(context.Background(), l, l.set(), ReplayOptions{}, Sink{}); record.KindOf(err) != record.Invalid {
+		t.Errorf("leads out of order: %v", err)
+	}
+}
+
+func TestReplayStopsOnAnError(t *testing.T) {
+	w := world{partners: 5, events: 20_000, days: 100, seed: 1}
+	failed := errors.New("disk full")
+	_, _, err := Replay(context.Background(), w, w.set(), ReplayOptions{}, Sink{Offers: func(*Rows) error { return failed }})
+	if !errors.Is(err, failed) {
+		t.Errorf("a sink that fails: %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, _, err := Replay(ctx, w, w.set(), ReplayOptions{}, Sink{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+func TestRowsAsArrow(t *testing.T) {
+	w := world{partners: 5, events: 2000, days: 100, seed: 1}
+	set := w.set()
+	var offers, months int64
+	check := func(rows *Rows, schema *arrow.Schema) int64 {
+		r := rows.Record(memory.DefaultAllocator)
+		defer r.Release()
+		if !r.Schema().Equal(schema) {
+			t.Error("the record is of another schema than announced")
+		}
+		keys := schema.NumFields() - rows.Width
+		for j := range rows.Width {
+			col := r.Column(keys + j).(*array.Float64)
+			for i := range rows.Keys {
+				if x := rows.X[i*rows.Width+j]; col.IsNull(i) != math.IsNaN(x) || !col.IsNull(i) && col.Value(i) != x {
+					t.Fatalf("%s of row %d is not %v", schema.Field(keys+j).Name, i, x)
+				}
+			}
+		}
+		return r.NumRows()
+	}
+	_, stats, err := Replay(context.Background(), w, set, ReplayOptions{}, Sink{
+		Offers: func(r *Rows) error { offers += check(r, set.OfferSchema()); return nil },
+		Months: func(r *Rows) error { months += check(r, set.MonthSchema()); return nil },
+	})
+	if err != nil || offers == 0 || offers != stats.Offers || months != stats.Months {
+		t.Errorf("%d offers and %d months as Arrow, %+v, %v", offers, months, stats, err)
+	}
+	if m := set.OfferSchema().Metadata(); m.Values()[0] != set.Fingerprint() {
+		t.Error("the schema does not name the set")
 	}
 }
