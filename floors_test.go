@@ -12,6 +12,9 @@ import (
 var floors = map[string]int{
 	"bellwether/datasets/record":           0,
 	"bellwether/models":                    0,
+	"bellwether/models/wire":               0,
+	"bellwether/models/design":             0,
+	"bellwether/models/grid":               0,
 	"bellwether/models/metric":             0,
 	"bellwether/models/target":             0,
 	"bellwether/models/calibrate":          0,
@@ -85,6 +88,9 @@ func listPackages(t *testing.T) []pkg {
 
 func TestFloors(t *testing.T) {
 	for _, p := range listPackages(t) {
+		if p.ImportPath == "bellwether" {
+			continue // these tests
+		}
 		floor, ok := floors[p.ImportPath]
 		if !ok {
 			t.Errorf("%s stands on no floor: give it one in floors_test.go and in ARCHITECTURE.md", p.ImportPath)
