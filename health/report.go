@@ -158,7 +158,8 @@ func amount(m record.Money) string {
 var reportHTML string
 
 var reportPage = template.Must(template.New("report").Funcs(template.FuncMap{
-	"percent": func(x float64) string { return fmt.Sprintf("%.0f %%", 100*x) },
+	"percent": percent,
+	"moved":   func(x float64) bool { return math.Abs(x) >= 0.005 },
 	"points":  func(x float64) string { return fmt.Sprintf("%+.0f", 100*x) },
 	"money":   moneyText,
 	"spark":   spark,
@@ -179,6 +180,17 @@ var reportPage = template.Must(template.New("report").Funcs(template.FuncMap{
 // WriteHTML writes the report as one page that needs nothing else: no script,
 // no font, no picture from elsewhere.
 func (r *Report) WriteHTML(w io.Writer) error { return reportPage.Execute(w, r) }
+
+// percent never rounds to a certainty that is not one.
+func percent(p float64) string {
+	switch {
+	case p < 1 && p > 0.995:
+		return "> 99 %"
+	case p > 0 && p < 0.005:
+		return "< 1 %"
+	}
+	return fmt.Sprintf("%.0f %%", 100*p)
+}
 
 // moneyText writes whole units with their currency.
 func moneyText(m record.Money) string {

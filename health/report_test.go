@@ -122,3 +122,11 @@ func TestSpark(t *testing.T) {
 		t.Errorf("points of nothing %s", got)
 	}
 }
+
+func TestPercent(t *testing.T) {
+	for p, want := range map[float64]string{0: "0 %", 0.001: "< 1 %", 0.31: "31 %", 0.994: "99 %", 0.999: "> 99 %", 1: "100 %"} {
+		if got := percent(p); got != want {
+			t.Errorf("%v is written %q, want %q", p, got, want)
+		}
+	}
+}

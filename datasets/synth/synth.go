@@ -156,8 +156,6 @@ func leadWeight(t time.Time) float64 {
 
 func (w *World) dayTime(d int) time.Time { return time.Unix(w.start+int64(d)*day, 0).UTC() }
 
-func (w *World) dayOf(at int64) int { return int((at - w.start) / day) }
-
 // Start returns the first midnight of the world, End the midnight after its
 // last day, Drift the midnight of the drift (zero: none).
 func (w *World) Start() time.Time { return w.dayTime(0) }
@@ -330,8 +328,6 @@ func (w *World) index() {
 }
 
 // dayOfLead returns the day a lead is created on.
-func (w *World) dayOfLead(n int64) int {
-	return sort.Search(w.cfg.Days, func(d int) bool { return int64(w.cumLeads[d+1]) > n })
 }
 
 // Truth is what the world knows of one partner and no record says.

@@ -109,8 +109,8 @@ func TestSameSeedSameBytes(t *testing.T) {
 // nobody over capacity.
 func TestInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		cfg := Config{Partners: rapid.IntRange(1, 40).Draw(t, "partners"), Leads: rapid.IntRange(1, 600).Draw(t, "leads"),
-			Days: rapid.IntRange(1, 200).Draw(t, "days"), Seed: rapid.Uint64().Draw(t, "seed")}
+		cfg := Config{Partners: rapid.IntRange(1, 25).Draw(t, "partners"), Leads: rapid.IntRange(1, 200).Draw(t, "leads"),
+			Days: rapid.IntRange(1, 120).Draw(t, "days"), Seed: rapid.Uint64().Draw(t, "seed")}
 		w, rec := New(cfg), &tape{}
 		if err := w.Generate(context.Background(), rec); err != nil {
 			t.Fatal(err)
