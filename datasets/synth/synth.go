@@ -328,6 +328,8 @@ func (w *World) index() {
 }
 
 // dayOfLead returns the day a lead is created on.
+func (w *World) dayOfLead(n int64) int {
+	return sort.Search(w.cfg.Days, func(d int) bool { return int64(w.cumLeads[d+1]) > n })
 }
 
 // Truth is what the world knows of one partner and no record says.
