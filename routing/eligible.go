@@ -289,8 +289,8 @@ func whyTerritory(_ *Index, q *query, e *entry) string {
 	return ""
 }
 
-// keepCompetence looks words up in bitmaps and then the dates of whom they
-// leave, so its cost follows the partners that list the product.
+// keepCompetence looks words up in bitmaps and then the dates, where there are
+// any, of whom they leave: its cost follows the partners that list the product.
 func keepCompetence(ix *Index, q *query, in *roaring.Bitmap) *roaring.Bitmap {
 	wanted := q.lead.Products
 	if len(wanted) == 0 {
@@ -305,7 +305,7 @@ func keepCompetence(ix *Index, q *query, in *roaring.Bitmap) *roaring.Bitmap {
 			kept = ix.keepWords(products, q, kept, w)
 		}
 	}
-	return filter(kept, func(n uint32) bool { return competent(q, ix.entries[n].partner) })
+	return filter(kept, func(n uint32) bool { return !ix.entries[n].dated || competent(q, ix.entries[n].partner) })
 }
 
 func competent(q *query, p *record.Partner) bool {
