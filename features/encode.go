@@ -307,11 +307,11 @@ func (st *State) codePartners(c *leadCoder) {
 		if c.err != nil {
 			return
 		}
-		if c.reading && st.partners[record.PartnerID(id)] != nil {
+		if c.reading && st.Partner(record.PartnerID(id)) != nil {
 			c.fail("a partner twice")
 			return
 		}
-		c.partner(st.partner(record.PartnerID(id)), st.today)
+		c.partner(st.partner(record.PartnerID(id)).PartnerState, st.today)
 	}
 }
 
@@ -327,9 +327,9 @@ func (c *leadCoder) partner(p *PartnerState, today day) {
 		p.today = today
 	}
 	for k := range p.series {
-		c.series(&p.series[k], &p.sums[k], today)
+		c.series(&p.series[k], today)
 		if c.reading {
-			p.mustRoll(k, p.series[k].roll(&p.sums[k], today))
+			p.mustRoll(k, p.series[k].roll(today))
 		}
 	}
 	c.offers(&p.offers)
@@ -342,7 +342,8 @@ func (c *leadCoder) partner(p *PartnerState, today day) {
 
 // series codes the days inside the longest window and the sums over life; the
 // other sums follow from them.
-func (c *leadCoder) series(s *series, t *sums, today day) {
+func (c *leadCoder) series(s *series, today day) {
+	t := &s.sums
 	number(c.coder, &t.n[life], &t.amount[life])
 	n := len(s.entries) - int(s.from[w364])
 	c.length(&n, 3)
@@ -370,7 +371,7 @@ func (c *leadCoder) series(s *series, t *sums, today day) {
 		if c.err != nil {
 			return
 		}
-		s.add(t, today, e.day, e.n, amount)
+		s.add(today, e.day, e.n, amount)
 	}
 	t.n[life], t.amount[life] = total.n[life], total.amount[life]
 }

@@ -220,7 +220,7 @@ func TestACorrectionMayMoveAWinToAnotherPartner(t *testing.T) {
 	wrong := s.on(1, record.DealWon, func(e *record.Event) { e.Account = "acme"; euros(900)(e) })
 	s.on(2, record.DealWon, func(e *record.Event) { e.Partner, e.Account, e.Supersedes = "q", "acme", wrong; euros(900)(e) })
 	s.want(3, map[string]float64{"partner_wins_life": 0, "partner_revenue_life": 0, "lead_account_wins": 1, "lead_account_revenue_log": math.Log1p(900)})
-	if q := s.st.Partner("q"); q.sums[wins].n[life] != 1 {
+	if q := s.st.Partner("q"); q.series[wins].n[life] != 1 {
 		t.Error("the win did not arrive")
 	}
 }
@@ -258,7 +258,7 @@ func TestPartnersMerge(t *testing.T) {
 	s.on(3, record.PartnerMerged, func(e *record.Event) { e.Other = "q" })
 	s.on(4, record.DealWon, s.ofLead) // of the offer that q brought with it
 	s.want(4, map[string]float64{"partner_orders_life": 2, "partner_order_revenue_28d": 15, "partner_offers_life": 1, "pair_industry_decided": 1, "partner_waiting": 0})
-	if q := s.st.Partner("q"); q.sums[orders].n[life] != 0 {
+	if q := s.st.Partner("q"); q.series[orders].n[life] != 0 {
 		t.Error("what was taken over is counted twice")
 	}
 }

@@ -54,7 +54,6 @@ const (
 type PartnerState struct {
 	ID           record.PartnerID
 	Version      uint64 // moves with the partner's own record and events, and with nothing else
-	number       int32
 	integrations int32
 	overlaps     int32
 	swept        day // the last sweepDays boundary
@@ -74,7 +73,6 @@ type history struct {
 	nextDue day        // the first of due
 	due     [kinds]day // when a series must be rolled next
 	series  [kinds]series
-	sums    [kinds]sums
 }
 
 // dealings are a partner's history with one account.
@@ -96,8 +94,8 @@ const accountDays = 728
 // sweepDays is how often what is no longer needed is dropped.
 const sweepDays = 91
 
-func newPartnerState(id record.PartnerID, number int32, today day) *PartnerState {
-	p := &PartnerState{ID: id, number: number, history: history{today: today, nextDue: endOfTime}}
+func newPartnerState(id record.PartnerID, today day) *PartnerState {
+	p := &PartnerState{ID: id, history: history{today: today, nextDue: endOfTime}}
 	for k := range p.due {
 		p.due[k] = endOfTime
 	}
@@ -127,7 +125,7 @@ func (p *PartnerState) roll(today day) {
 	p.nextDue = endOfTime
 	for k := range p.series {
 		if today >= p.due[k] {
-			p.due[k] = p.series[k].roll(&p.sums[k], today)
+			p.due[k] = p.series[k].roll(today)
 		}
 		p.nextDue = min(p.nextDue, p.due[k])
 	}
@@ -146,7 +144,7 @@ func (p *PartnerState) sweep(today day) {
 }
 
 func (p *PartnerState) count(kind int, on day, n int32, amount int64) {
-	p.mustRoll(kind, p.series[kind].add(&p.sums[kind], p.today, on, n, amount))
+	p.mustRoll(kind, p.series[kind].add(p.today, on, n, amount))
 }
 
 // mustRoll notes the day on which a series must be rolled.
@@ -303,8 +301,8 @@ func (p *PartnerState) weigh(c *change, sign int64) {
 			continue
 		}
 		m := c.moments.put(group)
-		m[winRate].add(p.sums[decided].n[life], p.sums[decided].amount[life], sign)
-		m[acceptRate].add(p.sums[answers].n[life], p.sums[answers].amount[life], sign)
+		m[winRate].add(p.series[decided].n[life], p.series[decided].amount[life], sign)
+		m[acceptRate].add(p.series[answers].n[life], p.series[answers].amount[life], sign)
 	}
 }
 
@@ -321,7 +319,7 @@ func (p *PartnerState) absorb(o *PartnerState, c *change) {
 	p.weigh(c, -1)
 	o.weigh(c, -1)
 	for k := range o.series {
-		p.mustRoll(k, p.series[k].absorb(&p.sums[k], p.today, &o.series[k], &o.sums[k]))
+		p.mustRoll(k, p.series[k].absorb(p.today, &o.series[k]))
 	}
 	for l := range p.last {
 		p.last[l] = max(p.last[l], o.last[l])
@@ -347,7 +345,7 @@ func (p *PartnerState) absorb(o *PartnerState, c *change) {
 		*mine = dealings{mine.offers + d.offers, mine.wins + d.wins, max(mine.last, d.last), max(mine.overlap, d.overlap), max(mine.protected, d.protected)}
 	})
 	p.Version++
-	fresh := newPartnerState(o.ID, o.number, o.today)
+	fresh := newPartnerState(o.ID, o.today)
 	fresh.Version, fresh.record, fresh.profile = o.Version+1, o.record, o.profile
 	*o = *fresh
 	p.weigh(c, 1)

@@ -50,7 +50,7 @@ var partnerTable = []partnerColumn{
 	partnerLive("partner_accept_rate_364d", "share", "the same over 364 days", func(v *partnerView) float64 { return v.acceptYear.mean }),
 	partnerLive("partner_accept_rate_91d", "share", "the same over 91 days, shrunk to its own rate of 364 days", func(v *partnerView) float64 { return v.recent(answers, v.acceptYear.mean) }),
 	partnerLive("partner_tier_win_rate", "share", "win rate of its tier as of midnight, shrunk to everyone's", func(v *partnerView) float64 { return v.state.segments.prior(v.tier(), winRate).rate }),
-	partnerLive("partner_decided_log", "log(1 + offers)", "offers of known outcome, life", func(v *partnerView) float64 { return math.Log1p(float64(v.sums[decided].n[life])) }),
+	partnerLive("partner_decided_log", "log(1 + offers)", "offers of known outcome, life", func(v *partnerView) float64 { return math.Log1p(float64(v.of(decided).n[life])) }),
 
 	partnerLive("partner_response_hours", "hours", "mean time to answer an offer, life", func(v *partnerView) float64 { return v.mean(responses, life) / 3600 }),
 	partnerLive("partner_response_hours_91d", "hours", "mean time to answer an offer, 91 days", func(v *partnerView) float64 { return v.mean(responses, w91) / 3600 }),
@@ -78,12 +78,12 @@ var partnerTable = []partnerColumn{
 	partnerLive("partner_business_overdue", "ratio", "days since the last deal won or order against the mean time between them", func(v *partnerView) float64 {
 		return daysSince(v.today, v.p.last[lastBusiness], true) / v.gap()
 	}),
-	partnerLive("partner_business_trend", "log ratio", "business of 28 days against the 84 before, per day, plus one each", func(v *partnerView) float64 { return velocity(&v.sums[business].n) }),
+	partnerLive("partner_business_trend", "log ratio", "business of 28 days against the 84 before, per day, plus one each", func(v *partnerView) float64 { return velocity(&v.of(business).n) }),
 	partnerLive("partner_revenue_trend", "log ratio", "revenue of 91 days against its mean per 91 days over 364", func(v *partnerView) float64 {
 		return math.Log1p(v.money(business, w91)) - math.Log1p(v.money(business, w364)/4)
 	}),
 	partnerLive("partner_deal_size_log", "log(1 + base currency)", "mean revenue of a deal or order, 364 days", func(v *partnerView) float64 { return math.Log1p(max(0, v.mean(business, w364)) / 100) }),
-	partnerLive("partner_portal_velocity", "log ratio", "portal use of 28 days against the 84 before, per day, plus one each", func(v *partnerView) float64 { return velocity(&v.sums[portal].n) }),
+	partnerLive("partner_portal_velocity", "log ratio", "portal use of 28 days against the 84 before, per day, plus one each", func(v *partnerView) float64 { return velocity(&v.of(portal).n) }),
 	partnerLive("partner_activity_velocity", "log ratio", "activity of 28 days against the 84 before, per day, plus one each", func(v *partnerView) float64 { return velocity(&v.acted) }),
 	partnerLive("partner_survey_mean", "0 to 10", "mean survey score, life", func(v *partnerView) float64 { return v.mean(surveys, life) / 1e6 }),
 	partnerLive("partner_survey_last", "0 to 10", "newest survey score", func(v *partnerView) float64 {
@@ -135,9 +135,9 @@ func (s *Set) partnerColumns() []partnerColumn {
 	for _, f := range partnerWindows {
 		for _, w := range f.over {
 			name, span := windowName(f.name, w)
-			value := func(v *partnerView) float64 { return float64(v.sums[f.kind].n[w]) }
+			value := func(v *partnerView) float64 { return float64(v.of(f.kind).n[w]) }
 			if f.amount {
-				value = func(v *partnerView) float64 { return float64(v.sums[f.kind].amount[w]) / 100 }
+				value = func(v *partnerView) float64 { return float64(v.of(f.kind).amount[w]) / 100 }
 			}
 			out = append(out, partnerLive(name, f.unit, f.meaning+", "+span, value))
 		}
@@ -187,7 +187,6 @@ type partnerView struct {
 	state        *State
 	today        day
 	now          int64 // midnight of today, Unix seconds
-	sums         *[kinds]sums
 	win, winYear estimate
 	accept       estimate
 	acceptYear   estimate
@@ -199,16 +198,14 @@ type partnerView struct {
 
 func (v *partnerView) prepare(p *PartnerState, st *State, today day) {
 	v.p, v.state, v.today, v.now = p, st, today, int64(today)*secondsPerDay
-	v.sums = &p.sums
 	if p.today != today {
-		v.sums = &v.otherDay
 		for k := range p.series {
-			v.otherDay[k] = p.series[k].sumsAt(&p.sums[k], today)
+			v.otherDay[k] = p.series[k].sumsAt(today)
 		}
 	}
 	v.acted = [windows + 1]int64{}
 	for _, k := range activities {
-		for w, n := range v.sums[k].n {
+		for w, n := range v.of(k).n {
 			v.acted[w] += n
 		}
 	}
@@ -224,29 +221,37 @@ func (v *partnerView) prepare(p *PartnerState, st *State, today day) {
 	}
 }
 
+// of returns the sums of a kind as of today.
+func (v *partnerView) of(kind int) *sums {
+	if v.p.today == v.today {
+		return &v.p.series[kind].sums
+	}
+	return &v.otherDay[kind]
+}
+
 func (v *partnerView) tier() uint64 { return v.p.profile.tierKey }
 
 func (v *partnerView) estimate(kind, window int, of prior) estimate {
-	s := &v.sums[kind]
+	s := v.of(kind)
 	mean, sd := target.Shrink(target.Counter{N: float64(s.n[window]), Pos: float64(s.amount[window])}, of.rate, of.strength)
 	return estimate{mean, sd}
 }
 
 // recent is a rate over 91 days shrunk to a longer one.
 func (v *partnerView) recent(kind int, of float64) float64 {
-	s := &v.sums[kind]
+	s := v.of(kind)
 	return target.Mean(target.Counter{N: float64(s.n[w91]), Pos: float64(s.amount[w91])}, of, groupStrength)
 }
 
-func (v *partnerView) n(kind, window int) float64 { return float64(v.sums[kind].n[window]) }
+func (v *partnerView) n(kind, window int) float64 { return float64(v.of(kind).n[window]) }
 
 func (v *partnerView) money(kind, window int) float64 {
-	return float64(max(0, v.sums[kind].amount[window])) / 100
+	return float64(max(0, v.of(kind).amount[window])) / 100
 }
 
 // mean is the mean amount, NaN of nothing.
 func (v *partnerView) mean(kind, window int) float64 {
-	s := &v.sums[kind]
+	s := v.of(kind)
 	if s.n[window] <= 0 {
 		return missing
 	}
@@ -260,7 +265,7 @@ func velocity(n *[windows + 1]int64) float64 {
 
 // gap is the mean time between deals won and orders, at least a day.
 func (v *partnerView) gap() float64 {
-	n := v.sums[business].n[life]
+	n := v.of(business).n[life]
 	if n < 2 {
 		return missing
 	}

@@ -136,7 +136,7 @@ type worker struct {
 // item is one thing for one partner's worker to do.
 type item struct {
 	fact
-	partner *PartnerState
+	partner partnerRef
 	record  *record.Partner // a version of the partner's record, if set
 	row     int32           // which of the chunk's rows to make first; -1 for none
 	undo    bool            // only take back what fact.corrects counted
@@ -321,7 +321,7 @@ func (r *replay) event(e *record.Event, known int64) {
 		r.stats.Repeats++
 		return
 	}
-	if t.corrected != nil {
+	if t.corrected.PartnerState != nil {
 		undo := fact{account: t.correctedAccount, rare: &rare{corrects: t.fact.corrects}}
 		r.push(item{fact: undo, partner: t.corrected, row: -1, undo: true})
 	}
@@ -357,7 +357,7 @@ func (r *replay) merge(t *taken) {
 	r.submit()
 	r.wait.Wait()
 	r.openDay(r.filling.today)
-	for _, p := range []*PartnerState{t.partner, t.merged} {
+	for _, p := range []*PartnerState{t.partner.PartnerState, t.merged} {
 		p.roll(r.filling.today)
 	}
 	t.partner.absorb(t.merged, &r.workers[0].moved)
@@ -403,7 +403,7 @@ func (w *worker) fold(st *State, c *chunk, items []item) {
 	width := c.rows.Width
 	for i := range items {
 		it := &items[i]
-		p := it.partner
+		p := it.partner.PartnerState
 		if it.row >= 0 {
 			p.roll(c.today)
 			dst := c.rows.X[int(it.row)*width:][:width]

@@ -106,7 +106,7 @@ func online(t testing.TB, src Source, set *Set) (*State, []row) {
 			st.Advance(e.Known())
 			l, entry := known[e.Lead], st.leads.get(hash(e.Lead))
 			if e.Type == record.OfferMade && entry != nil && !seen[e.ID] && e.Known().Unix()-e.At.Unix() <= lateOffer {
-				p := st.partner(e.Partner)
+				p := st.partner(e.Partner).PartnerState
 				set.Prepare(&view, l, st, e.Known())
 				x := make([]float64, set.Width())
 				set.Row(x, &view, p)

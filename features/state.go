@@ -20,7 +20,7 @@ type State struct {
 	set      *Set
 	now      int64
 	today    day
-	partners map[record.PartnerID]*PartnerState
+	partners table[partnerRef] // by hash of the id
 	byID     []*PartnerState
 	byNumber []*PartnerState
 	leads    table[leadEntry]
@@ -45,6 +45,12 @@ type account struct {
 	revenue           int64
 }
 
+// partnerRef finds a partner without touching its state.
+type partnerRef struct {
+	*PartnerState
+	number int32
+}
+
 // claim says whose an event was, and what it counted for the account.
 type claim struct {
 	partner int32
@@ -55,14 +61,14 @@ type claim struct {
 
 const (
 	// repeatDays is for how long at least an event's id is remembered.
-	repeatDays = 14
+	repeatDays = 7
 	// leadSweep is how often leads that are no longer needed are dropped, in days.
 	leadSweep = 7
 )
 
 // NewState returns a state that knows nothing.
 func NewState(s *Set) *State {
-	st := &State{set: s, partners: map[record.PartnerID]*PartnerState{}}
+	st := &State{set: s}
 	st.segments.weigh()
 	return st
 }
@@ -75,7 +81,12 @@ func (st *State) Set() *Set { return st.set }
 
 // Partner returns a partner's state, nil if nothing is known of it. It is valid
 // until the state changes.
-func (st *State) Partner(id record.PartnerID) *PartnerState { return st.partners[id] }
+func (st *State) Partner(id record.PartnerID) *PartnerState {
+	if ref := st.partners.get(hash(id)); ref != nil {
+		return ref.PartnerState
+	}
+	return nil
+}
 
 // Partners lists the partners in the order of their ids.
 func (st *State) Partners() iter.Seq[*PartnerState] { return slices.Values(st.byID) }
@@ -115,19 +126,20 @@ func (st *State) rollAll() {
 }
 
 // partner returns a partner's state, a new one if there was none.
-func (st *State) partner(id record.PartnerID) *PartnerState {
-	p := st.partners[id]
-	if p == nil {
-		id = record.PartnerID(strings.Clone(string(id)))
-		p = newPartnerState(id, int32(len(st.byNumber)), st.today)
-		st.partners[id] = p
-		st.byNumber = append(st.byNumber, p)
-		i, _ := slices.BinarySearchFunc(st.byID, id, func(q *PartnerState, id record.PartnerID) int {
-			return strings.Compare(string(q.ID), string(id))
-		})
-		st.byID = slices.Insert(st.byID, i, p)
+func (st *State) partner(id record.PartnerID) partnerRef {
+	key := max(1, hash(id))
+	if ref := st.partners.get(key); ref != nil {
+		return *ref
 	}
-	return p
+	id = record.PartnerID(strings.Clone(string(id)))
+	ref := partnerRef{newPartnerState(id, st.today), int32(len(st.byNumber))}
+	*st.partners.put(key) = ref
+	st.byNumber = append(st.byNumber, ref.PartnerState)
+	i, _ := slices.BinarySearchFunc(st.byID, id, func(q *PartnerState, id record.PartnerID) int {
+		return strings.Compare(string(q.ID), string(id))
+	})
+	st.byID = slices.Insert(st.byID, i, ref.PartnerState)
+	return ref
 }
 
 // PutPartner takes in a version of a partner's record, which is in force from
@@ -173,7 +185,7 @@ func (st *State) Observe(e *record.Event) {
 	if !ok {
 		return
 	}
-	if t.corrected != nil {
+	if t.corrected.PartnerState != nil {
 		t.corrected.sweep(st.today)
 		t.corrected.takeBack(t.fact.corrects, t.correctedAccount, &st.changed)
 	}
@@ -188,10 +200,10 @@ func (st *State) Observe(e *record.Event) {
 // its partner.
 type taken struct {
 	fact             fact
-	partner          *PartnerState
+	partner          partnerRef
 	merged           *PartnerState // absorbed by partner
 	lead             moment        // of its lead, as of just before
-	corrected        *PartnerState // another partner whose event this one corrects
+	corrected        partnerRef    // another partner whose event this one corrects
 	correctedAccount uint64
 }
 
@@ -210,7 +222,7 @@ func (st *State) take(e *record.Event) (taken, bool) {
 	}
 	t.partner = st.partner(e.Partner)
 	if f.kind == isMerged && e.Other != e.Partner {
-		t.merged = st.partner(e.Other)
+		t.merged = st.partner(e.Other).PartnerState
 	}
 	if l := st.leads.get(f.lead); f.lead != 0 && l != nil {
 		f.view = l.view
@@ -234,8 +246,8 @@ func (st *State) correct(t *taken) {
 	if t.fact.corrects == 0 || c == nil {
 		return
 	}
-	if p := st.byNumber[c.partner]; p != t.partner {
-		t.corrected, t.correctedAccount = p, c.account
+	if c.partner != t.partner.number {
+		t.corrected, t.correctedAccount = partnerRef{st.byNumber[c.partner], c.partner}, c.account
 	}
 	if a := st.accounts.get(c.account); c.won && c.account != 0 && a != nil {
 		a.wins--

@@ -48,6 +48,7 @@ type entry struct {
 // entry inside window w as of the day the series was last rolled to.
 type series struct {
 	entries []entry
+	sums
 	amounts []int64 // beside entries; nil while every amount is 0
 	from    [windows]int32
 }
@@ -57,15 +58,15 @@ const endOfTime = day(1 << 30)
 
 // roll moves the sums on to today, and returns the next day on which anything
 // leaves a window; rolling before that day changes nothing.
-func (s *series) roll(t *sums, today day) (due day) {
+func (s *series) roll(today day) (due day) {
 	n := int32(len(s.entries))
 	due = endOfTime
 	for w, days := range windowDays {
 		i := s.from[w]
 		for i < n && s.entries[i].day <= today-days {
-			t.n[w] -= int64(s.entries[i].n)
+			s.n[w] -= int64(s.entries[i].n)
 			if s.amounts != nil {
-				t.amount[w] -= s.amounts[i]
+				s.amount[w] -= s.amounts[i]
 			}
 			i++
 		}
@@ -96,10 +97,10 @@ func (s *series) compact() {
 // add counts n more on a day not after today, the day s was rolled to. Negative
 // n takes back what was added before. It returns the day on which this leaves
 // its first window.
-func (s *series) add(t *sums, today, on day, n int32, amount int64) (due day) {
-	t.n[life] += int64(n)
+func (s *series) add(today, on day, n int32, amount int64) (due day) {
+	s.n[life] += int64(n)
 	if amount != 0 {
-		t.amount[life] += amount
+		s.amount[life] += amount
 	}
 	if on <= today-windowDays[w364] {
 		return endOfTime
@@ -122,14 +123,14 @@ func (s *series) add(t *sums, today, on day, n int32, amount int64) (due day) {
 	due = endOfTime
 	for w, days := range windowDays {
 		if on > today-days {
-			t.n[w] += int64(n)
+			s.n[w] += int64(n)
 			due = min(due, on+days)
 		}
 	}
 	if amount != 0 { // apart, because most have none and memory is slow
 		for w, days := range windowDays {
 			if on > today-days {
-				t.amount[w] += amount
+				s.amount[w] += amount
 			}
 		}
 	}
@@ -150,9 +151,9 @@ func (s *series) insert(i int, on, today day) {
 
 // sumsAt adds up the windows as of another day than the one s was rolled to:
 // the plain way, for rows of a partner that nothing has rolled.
-func (s *series) sumsAt(rolled *sums, today day) sums {
+func (s *series) sumsAt(today day) sums {
 	var t sums
-	t.n[life], t.amount[life] = rolled.n[life], rolled.amount[life]
+	t.n[life], t.amount[life] = s.n[life], s.amount[life]
 	for i, e := range s.entries {
 		for w, days := range windowDays {
 			if e.day > today-days && e.day <= today {
@@ -167,9 +168,9 @@ func (s *series) sumsAt(rolled *sums, today day) sums {
 }
 
 // absorb adds another series, rolled to the same day; it returns what add does.
-func (s *series) absorb(t *sums, today day, o *series, ot *sums) (due day) {
+func (s *series) absorb(today day, o *series) (due day) {
 	due = endOfTime
-	rest := sums{n: ot.n, amount: ot.amount}
+	n, rest := o.n[life], o.amount[life]
 	for i, e := range o.entries {
 		if e.day <= today-windowDays[w364] {
 			continue
@@ -178,11 +179,11 @@ func (s *series) absorb(t *sums, today day, o *series, ot *sums) (due day) {
 		if o.amounts != nil {
 			amount = o.amounts[i]
 		}
-		due = min(due, s.add(t, today, e.day, e.n, amount))
-		rest.n[life] -= int64(e.n)
-		rest.amount[life] -= amount
+		due = min(due, s.add(today, e.day, e.n, amount))
+		n -= int64(e.n)
+		rest -= amount
 	}
-	t.n[life] += rest.n[life]
-	t.amount[life] += rest.amount[life]
+	s.n[life] += n
+	s.amount[life] += rest
 	return due
 }
