@@ -41,59 +41,30 @@ func (b *book) fold(item store.Item) error {
 	}
 	b.next++
 	b.passTo(item.At)
-	switch item.Kind {
-	case store.Partner:
-		p := new(record.Partner)
-		if err := record.DecodePartner(item.Body, p); err != nil {
-			return err
-		}
-		b.partner(item.Position, p)
-	case store.Lead:
-		l := new(record.Lead)
-		if err := record.DecodeLead(item.Body, l); err != nil {
-			return err
-		}
-		b.state.PutLead(l)
-	case store.Event, store.Past:
-		e := new(record.Event)
-		if err := record.DecodeEvent(item.Body, e); err != nil {
-			return err
-		}
-		b.event(item.Position, e)
-		if item.Kind == store.Event {
-			b.offer(e)
-		}
-	case store.Decision:
-		// The offer_made event after it says all the book needs to know.
-	default:
-		return record.Errorf(record.Incompatible, "fold", "the log item at %d is of kind %d: written by a newer program", item.Position, item.Kind)
-	}
-	return nil
+	return decode(item, b)
 }
 
-func (b *book) partner(pos uint64, p *record.Partner) {
+func (b *book) partner(item store.Item, p *record.Partner) {
 	b.state.PutPartner(p)
 	b.index.Upsert(p)
 	if _, known := b.versions[p.ID]; !known {
 		i, _ := slices.BinarySearch(b.ids, p.ID)
 		b.ids = slices.Insert(b.ids, i, p.ID)
 	}
-	b.versions[p.ID] = pos + 1
+	b.versions[p.ID] = item.Position + 1
 }
 
-func (b *book) event(pos uint64, e *record.Event) {
+func (b *book) lead(l *record.Lead) { b.state.PutLead(l) }
+
+func (b *book) event(item store.Item, e *record.Event) {
 	b.state.Observe(e)
 	before := b.index.Partner(e.Partner)
 	b.index.Observe(e)
 	if b.index.Partner(e.Partner) != before {
-		b.versions[e.Partner] = pos + 1
+		b.versions[e.Partner] = item.Position + 1
 	}
-}
-
-// offer keeps track of the engine's own offers.
-func (b *book) offer(e *record.Event) {
-	if e.Decision == "" {
-		return
+	if e.Decision == "" || item.Kind == store.Past {
+		return // not an offer of the engine's own
 	}
 	switch e.Type {
 	case record.OfferMade:

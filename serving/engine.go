@@ -23,23 +23,31 @@ type Engine struct {
 
 	// mu guards the book and what stands beside it. See the package comment for
 	// what is done under which lock.
-	mu        sync.RWMutex
-	book      *book
-	win       winModel
+	mu    sync.RWMutex
+	book  *book
+	win   winModel
+	state condition
+
+	disk    disk
+	scratch chan *routing.Scratch
+	ingest  sync.Mutex // held by writers of events that bring their own ids
+	swap    sync.Mutex // held while a model is taken up
+	ward    ward
+	calls   sync.WaitGroup // calls in flight that may write
+	tasks   tasks
+}
+
+// condition is whether the engine can answer.
+type condition struct {
 	broken    error // why nothing can be answered from the book; nil when it can
 	closed    bool
 	recovered int // times the book was rebuilt
+}
 
-	tickets *tickets
-	wake    chan struct{} // has a value while something is staged
-	scratch chan *routing.Scratch
-	ingest  sync.Mutex // held by writers of events that bring their own ids
-	ward    ward
-	swap    sync.Mutex // held while a model is taken up
-
-	calls sync.WaitGroup // calls in flight that may write
-	tasks tasks
-	saved uint64 // position of the last snapshot; tend's own
+// disk is how writers and the committer speak to each other.
+type disk struct {
+	*tickets
+	wake chan struct{} // has a value while something is staged
 }
 
 // tasks are the engine's goroutines and how to stop them: first those that
@@ -47,6 +55,7 @@ type Engine struct {
 type tasks struct {
 	writers, committer         sync.WaitGroup
 	stopWriters, stopCommitter context.CancelFunc
+	saved                      uint64 // position of the last snapshot; tend's own
 }
 
 // Start opens the book over a store and begins to answer. It returns when the
@@ -56,8 +65,8 @@ func Start(ctx context.Context, st *store.Store, reg *registry.Registry, cfg Con
 	if err := cfg.Policy.Check(); err != nil {
 		return nil, err
 	}
-	e := &Engine{cfg: cfg, store: st, registry: reg, folder: folder{st, cfg.Logger}, tickets: newTickets(),
-		wake: make(chan struct{}, 1), scratch: make(chan *routing.Scratch, cfg.Scorers)}
+	e := &Engine{cfg: cfg, store: st, registry: reg, folder: folder{st, cfg.Logger},
+		disk: disk{newTickets(), make(chan struct{}, 1)}, scratch: make(chan *routing.Scratch, cfg.Scorers)}
 	for range cfg.Scorers {
 		e.scratch <- new(routing.Scratch)
 	}
@@ -65,7 +74,7 @@ func Start(ctx context.Context, st *store.Store, reg *registry.Registry, cfg Con
 	if err != nil {
 		return nil, err
 	}
-	e.tickets.through(ticket)
+	e.disk.through(ticket)
 	if err := e.keepPolicy(); err != nil {
 		return nil, err
 	}
@@ -75,7 +84,7 @@ func Start(ctx context.Context, st *store.Store, reg *registry.Registry, cfg Con
 		return nil, err
 	}
 	e.book.advance(cfg.Clock().UTC())
-	e.saved = e.book.next
+	e.tasks.saved = e.book.next
 	e.run(context.WithoutCancel(ctx))
 	return e, nil
 }
@@ -94,11 +103,11 @@ func (e *Engine) run(ctx context.Context) {
 // every goroutine. It does not close the store.
 func (e *Engine) Close() error {
 	e.mu.Lock()
-	if e.closed {
+	if e.state.closed {
 		e.mu.Unlock()
 		return nil
 	}
-	e.closed = true
+	e.state.closed = true
 	e.mu.Unlock()
 	e.calls.Wait()
 	e.tasks.stopWriters()
@@ -115,7 +124,7 @@ func (e *Engine) Status() Status {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	s := Status{Position: e.book.next, Synced: e.store.Head(), Partners: e.book.index.Len(), Open: len(e.book.open.by),
-		Degraded: e.win.model == nil, WinModel: e.win.id(), Churn: churn.id(), Recovered: e.recovered}
+		Degraded: e.win.model == nil, WinModel: e.win.id(), Churn: churn.id(), Recovered: e.state.recovered}
 	err := e.usable()
 	if err == nil {
 		err = e.store.Writable()
@@ -132,10 +141,10 @@ var errClosed = record.Errorf(record.Unavailable, "", "the server is shutting do
 // usable says why nothing can be answered from the book now; the caller holds
 // mu.
 func (e *Engine) usable() error {
-	if e.closed {
+	if e.state.closed {
 		return errClosed
 	}
-	return e.broken
+	return e.state.broken
 }
 
 // enter counts a call that may write, unless the engine is closing; the caller
@@ -170,7 +179,7 @@ func (e *Engine) read(ctx context.Context, f func(b *book, now time.Time) error)
 		e.mu.Unlock()
 		e.mu.RLock()
 	}
-	err := e.broken
+	err := e.state.broken
 	if err == nil {
 		err = f(e.book, e.stamp())
 	}
@@ -179,7 +188,7 @@ func (e *Engine) read(ctx context.Context, f func(b *book, now time.Time) error)
 	if err != nil {
 		return err
 	}
-	return e.tickets.wait(ctx, ticket)
+	return e.disk.wait(ctx, ticket)
 }
 
 // stale reports whether a midnight has passed since the book was advanced.
@@ -196,8 +205,8 @@ func (e *Engine) write(f func(now time.Time, batch *store.Batch) error) (ticket 
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.broken != nil {
-		return 0, e.broken
+	if e.state.broken != nil {
+		return 0, e.state.broken
 	}
 	now := e.stamp()
 	if e.stale(now) {
@@ -215,15 +224,15 @@ func (e *Engine) write(f func(now time.Time, batch *store.Batch) error) (ticket 
 		if err := e.book.fold(batch.Item(i)); err != nil {
 			// Bytes we just encoded do not decode: a fault of ours. The batch is
 			// staged, so the book must be made again from what it will be on disk.
-			e.broken = err
+			e.state.broken = err
 			break
 		}
 	}
 	select {
-	case e.wake <- struct{}{}:
+	case e.disk.wake <- struct{}{}:
 	default:
 	}
-	return ticket, e.broken
+	return ticket, e.state.broken
 }
 
 // writeAndWait is write, answering once the batch is on disk.
@@ -232,14 +241,14 @@ func (e *Engine) writeAndWait(ctx context.Context, f func(now time.Time, batch *
 	if err != nil {
 		return err
 	}
-	return e.tickets.wait(ctx, ticket)
+	return e.disk.wait(ctx, ticket)
 }
 
 // commit syncs what is staged, until the context ends and nothing is left.
 func (e *Engine) commit(ctx context.Context) {
 	for {
 		select {
-		case <-e.wake:
+		case <-e.disk.wake:
 			e.flush(ctx)
 		case <-ctx.Done():
 			e.flush(ctx)
@@ -250,10 +259,10 @@ func (e *Engine) commit(ctx context.Context) {
 
 func (e *Engine) flush(ctx context.Context) {
 	ticket, err := e.store.Flush()
-	e.tickets.through(ticket)
+	e.disk.through(ticket)
 	if err == nil {
 		e.mu.RLock()
-		err = e.broken
+		err = e.state.broken
 		e.mu.RUnlock()
 	}
 	if err != nil {
@@ -289,9 +298,9 @@ func (e *Engine) recover(ctx context.Context, cause error) {
 // rebuild is one attempt of recover.
 func (e *Engine) rebuild(ctx context.Context, failed error) error {
 	e.mu.Lock()
-	e.broken = failed
+	e.state.broken = failed
 	err := e.store.Discard()
-	e.tickets.lose(e.store.Ticket(), failed)
+	e.disk.lose(e.store.Ticket(), failed)
 	set := e.book.set
 	e.mu.Unlock()
 	if err != nil {
@@ -304,8 +313,8 @@ func (e *Engine) rebuild(ctx context.Context, failed error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	b.advance(e.cfg.Clock().UTC())
-	e.book, e.broken = b, nil
-	e.recovered++
+	e.book, e.state.broken = b, nil
+	e.state.recovered++
 	return nil
 }
 
@@ -337,14 +346,14 @@ func (e *Engine) tend(ctx context.Context) {
 func (e *Engine) passTime() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.broken == nil {
+	if e.state.broken == nil {
 		e.book.advance(e.stamp())
 	}
 }
 
 func (e *Engine) snapshotIfDue(ctx context.Context, items uint64) error {
 	e.mu.RLock()
-	due := e.broken == nil && e.book.next >= e.saved+items
+	due := e.state.broken == nil && e.book.next >= e.tasks.saved+items
 	e.mu.RUnlock()
 	if !due {
 		return nil
@@ -356,7 +365,7 @@ func (e *Engine) snapshotIfDue(ctx context.Context, items uint64) error {
 // ended.
 func (e *Engine) saveSnapshot(ctx context.Context) error {
 	e.mu.RLock()
-	err := e.broken
+	err := e.state.broken
 	var snap store.Snapshot
 	if err == nil {
 		snap, err = e.book.snapshot()
@@ -368,10 +377,10 @@ func (e *Engine) saveSnapshot(ctx context.Context) error {
 	}
 	// A snapshot of items that never reach the disk would one day stand for
 	// others that took their positions.
-	if err := e.tickets.wait(ctx, ticket); err != nil {
+	if err := e.disk.wait(ctx, ticket); err != nil {
 		return err
 	}
-	e.saved = snap.Position
+	e.tasks.saved = snap.Position
 	return e.store.SaveSnapshot(snap)
 }
 

@@ -61,7 +61,7 @@ func (e *Engine) Events(ctx context.Context, batch []record.Event) (Ingested, er
 	if err != nil {
 		return Ingested{}, err
 	}
-	return in, e.tickets.wait(ctx, ticket)
+	return in, e.disk.wait(ctx, ticket)
 }
 
 // checkEvent checks what needs nothing but the event and the clock.
@@ -346,7 +346,7 @@ func atField(field string, err error) error {
 // force; one of an offer that was never answered says that it was accepted.
 func (e *Engine) enterAdmitted(batch *store.Batch, now time.Time, ev *record.Event, seen *admissions) {
 	if o := seen.accepts[ev.Decision]; o != nil && o.State == record.OfferOpen {
-		e.enterAnswer(batch, now, o, record.OfferTaken, "", "")
+		e.enterAnswer(batch, now, o, answer{state: record.OfferTaken})
 	}
 	e.enterEvent(batch, now, ev)
 	if isOutcome(ev) && (ev.Lead != "" || ev.Deal != "") {
@@ -377,7 +377,7 @@ func (e *Engine) Outcome(ctx context.Context, o Outcome) (Reported, error) {
 	if err != nil {
 		return Reported{}, err
 	}
-	return out, e.tickets.wait(ctx, ticket)
+	return out, e.disk.wait(ctx, ticket)
 }
 
 // checkOutcome checks the event of an outcome, whose partner, id and time may

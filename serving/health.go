@@ -194,7 +194,8 @@ func (w *ward) follow(ctx context.Context, a *health.Assessor, head uint64, at t
 			keep = keep.Add(riskEvery)
 		}
 		w.next = item.Position + 1
-		return w.fold(item)
+		w.state.Advance(item.At)
+		return decode(item, w)
 	})
 	if err != nil && err != stop {
 		return err
@@ -226,30 +227,13 @@ func (w *ward) before(at time.Time) map[record.PartnerID]float64 {
 	return out
 }
 
-func (w *ward) fold(item store.Item) error {
-	w.state.Advance(item.At)
-	switch item.Kind {
-	case store.Partner:
-		p := new(record.Partner)
-		if err := record.DecodePartner(item.Body, p); err != nil {
-			return err
-		}
-		w.state.PutPartner(p)
-	case store.Lead:
-		l := new(record.Lead)
-		if err := record.DecodeLead(item.Body, l); err != nil {
-			return err
-		}
-		w.state.PutLead(l)
-	case store.Event, store.Past:
-		e := new(record.Event)
-		if err := record.DecodeEvent(item.Body, e); err != nil {
-			return err
-		}
-		w.state.Observe(e)
-		w.past.Observe(e)
-	}
-	return nil
+func (w *ward) partner(_ store.Item, p *record.Partner) { w.state.PutPartner(p) }
+
+func (w *ward) lead(l *record.Lead) { w.state.PutLead(l) }
+
+func (w *ward) event(_ store.Item, e *record.Event) {
+	w.state.Observe(e)
+	w.past.Observe(e)
 }
 
 // AtRiskQuery selects standings.

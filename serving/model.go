@@ -231,8 +231,8 @@ func (e *Engine) takeWin(ctx context.Context, m winModel) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.broken != nil {
-		return e.broken
+	if e.state.broken != nil {
+		return e.state.broken
 	}
 	// What came meanwhile, on disk or staged.
 	for b.next < e.book.next {

@@ -23,7 +23,7 @@ func (e *Engine) Accept(ctx context.Context, id record.DecisionID) (*record.Offe
 		if offer, err = e.answerable(id, now, record.OfferTaken); err != nil || offer.State == record.OfferTaken {
 			return err
 		}
-		e.enterAnswer(batch, now, offer, record.OfferTaken, "", "")
+		e.enterAnswer(batch, now, offer, answer{state: record.OfferTaken})
 		return nil
 	})
 	if err != nil {
@@ -34,7 +34,7 @@ func (e *Engine) Accept(ctx context.Context, id record.DecisionID) (*record.Offe
 
 // Decline marks the decision's offer declined and offers the lead to the next
 // best; both are written together. Declining again answers with that next
-// decision. Its Decision is nil if the chain ended in another way since.
+// decision.
 func (e *Engine) Decline(ctx context.Context, id record.DecisionID, reason, text string) (*Routed, error) {
 	if !slices.Contains(record.DeclineReasons, reason) {
 		return nil, record.FieldErrorf("reason", "%q is not one of %s", shorten(reason), strings.Join(record.DeclineReasons, ", "))
@@ -47,7 +47,7 @@ func (e *Engine) Decline(ctx context.Context, id record.DecisionID, reason, text
 		return nil, err
 	}
 	defer leave()
-	return e.offerNext(ctx, id, record.OfferRefused, reason, text)
+	return e.offerNext(ctx, id, answer{record.OfferRefused, reason, text})
 }
 
 // Withdraw takes an open or accepted offer back; the lead's chain ends. Again is
@@ -70,7 +70,7 @@ func (e *Engine) Withdraw(ctx context.Context, id record.DecisionID, reason stri
 		case offer.State != record.OfferOpen && offer.State != record.OfferTaken:
 			return notOpen(offer)
 		}
-		e.enterAnswer(batch, now, offer, record.OfferTakenBack, reason, "")
+		e.enterAnswer(batch, now, offer, answer{state: record.OfferTakenBack, reason: reason})
 		return nil
 	})
 	if err != nil {
@@ -116,6 +116,12 @@ func notOpen(o *record.Offer) error {
 	return record.Errorf(record.Precondition, "", "the offer of decision %s was %s at %s%s", o.Decision, o.State, o.ChangedAt.Format(time.RFC3339), next)
 }
 
+// answer is what became of an offer.
+type answer struct {
+	state        record.OfferState
+	reason, text string
+}
+
 // answers says which event tells of an offer's new state.
 var answers = map[record.OfferState]record.EventType{
 	record.OfferTaken: record.OfferAccepted, record.OfferRefused: record.OfferDeclined,
@@ -123,15 +129,15 @@ var answers = map[record.OfferState]record.EventType{
 }
 
 // enterAnswer puts an offer's new state into the batch, and into the offer.
-func (e *Engine) enterAnswer(batch *store.Batch, now time.Time, o *record.Offer, state record.OfferState, reason, text string) {
-	o.State, o.ChangedAt, o.Reason = state, now, reason
-	e.enterEvent(batch, now, &record.Event{Type: answers[state], At: now, Partner: o.Partner, Lead: o.Lead, Account: o.Account,
-		Decision: o.Decision, Offer: o.ID, Reason: reason, Text: text})
+func (e *Engine) enterAnswer(batch *store.Batch, now time.Time, o *record.Offer, a answer) {
+	o.State, o.ChangedAt, o.Reason = a.state, now, a.reason
+	e.enterEvent(batch, now, &record.Event{Type: answers[a.state], At: now, Partner: o.Partner, Lead: o.Lead, Account: o.Account,
+		Decision: o.Decision, Offer: o.ID, Reason: a.reason, Text: a.text})
 	enterOffer(batch, o)
 }
 
-// offerNext ends an open offer in a state and offers the lead to the next best.
-func (e *Engine) offerNext(ctx context.Context, id record.DecisionID, state record.OfferState, reason, text string) (*Routed, error) {
+// offerNext ends an open offer and offers the lead to the next best.
+func (e *Engine) offerNext(ctx context.Context, id record.DecisionID, a answer) (*Routed, error) {
 	began := e.cfg.Clock()
 	offer, err := e.offerOf(id)
 	if err != nil {
@@ -151,12 +157,12 @@ func (e *Engine) offerNext(ctx context.Context, id record.DecisionID, state reco
 	var out *Routed
 	err = e.decide(ctx, lead, this.Decision.Greedy, id, func(p *proposal, now time.Time, batch *store.Batch) error {
 		out = nil
-		before, err := e.endable(id, now, state)
-		if err != nil || before.State == state {
+		before, err := e.endable(id, now, a.state)
+		if err != nil || before.State == a.state {
 			return err
 		}
 		p.decision.LatencyMicros = e.cfg.Clock().Sub(began).Microseconds()
-		e.enterAnswer(batch, now, before, state, reason, text)
+		e.enterAnswer(batch, now, before, a)
 		next, err := e.enterDecision(batch, now, p, before)
 		if err != nil {
 			return err
@@ -198,12 +204,12 @@ func (e *Engine) sweep(ctx context.Context) error {
 	for {
 		e.mu.Lock()
 		var due []record.DecisionID
-		if e.broken == nil {
+		if e.state.broken == nil {
 			due = e.book.open.expired(e.stamp(), sweepAtOnce)
 		}
 		e.mu.Unlock()
 		for _, id := range due {
-			_, err := e.offerNext(ctx, id, record.OfferLapsed, "", "")
+			_, err := e.offerNext(ctx, id, answer{state: record.OfferLapsed})
 			if err != nil && record.KindOf(err) != record.Precondition {
 				return errors.Join(errors.New("re-offer decision "+string(id)), err)
 			}

@@ -59,7 +59,7 @@ func (e *Engine) UpsertPartner(ctx context.Context, p *record.Partner, ifVersion
 	if err != nil {
 		return nil, err
 	}
-	if err := e.tickets.wait(ctx, ticket); err != nil {
+	if err := e.disk.wait(ctx, ticket); err != nil {
 		return nil, err
 	}
 	return e.Partner(ctx, p.ID)

@@ -11,6 +11,44 @@ import (
 	"bellwether/serving/store"
 )
 
+// follower folds the log: the book, and the ward beside it. What it is given is
+// its own to keep.
+type follower interface {
+	partner(store.Item, *record.Partner)
+	lead(*record.Lead)
+	event(store.Item, *record.Event)
+}
+
+// decode hands an item's record to a follower. A decision says nothing that the
+// offer_made event after it does not, and is passed over: it is by far the
+// largest record.
+func decode(item store.Item, to follower) error {
+	switch item.Kind {
+	case store.Partner:
+		p := new(record.Partner)
+		if err := record.DecodePartner(item.Body, p); err != nil {
+			return err
+		}
+		to.partner(item, p)
+	case store.Lead:
+		l := new(record.Lead)
+		if err := record.DecodeLead(item.Body, l); err != nil {
+			return err
+		}
+		to.lead(l)
+	case store.Event, store.Past:
+		e := new(record.Event)
+		if err := record.DecodeEvent(item.Body, e); err != nil {
+			return err
+		}
+		to.event(item, e)
+	case store.Decision:
+	default:
+		return record.Errorf(record.Incompatible, "fold", "the log item at %d is of kind %d: written by a newer program", item.Position, item.Kind)
+	}
+	return nil
+}
+
 // folder makes books from the log on disk.
 type folder struct {
 	store  *store.Store

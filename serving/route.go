@@ -98,7 +98,7 @@ func (e *Engine) Preview(ctx context.Context, lead *record.Lead, o RouteOptions)
 		return nil, err
 	}
 	p.decision.ID, p.decision.Offer = "", ""
-	return &Routed{Decision: p.decision}, e.tickets.wait(ctx, p.ticket)
+	return &Routed{Decision: p.decision}, e.disk.wait(ctx, p.ticket)
 }
 
 // Decision returns a decision and the life of its offer.
@@ -107,7 +107,7 @@ func (e *Engine) Decision(ctx context.Context, id record.DecisionID) (*Routed, e
 	if err != nil {
 		return nil, err
 	}
-	return out, e.tickets.wait(ctx, e.store.Ticket())
+	return out, e.disk.wait(ctx, e.store.Ticket())
 }
 
 // routed reads a decision and its offer.
@@ -197,7 +197,7 @@ func (e *Engine) routedBefore(ctx context.Context, r routeRequest) (*Routed, err
 	if out == nil || err != nil {
 		return nil, err
 	}
-	return out, e.tickets.wait(ctx, ticket)
+	return out, e.disk.wait(ctx, ticket)
 }
 
 func (e *Engine) priorRoute(r routeRequest) (*Routed, error) {
@@ -252,8 +252,8 @@ func (e *Engine) propose(ctx context.Context, lead *record.Lead, greedy bool, pr
 		e.mu.RLock()
 	}
 	defer e.mu.RUnlock()
-	if e.broken != nil {
-		return nil, e.broken
+	if e.state.broken != nil {
+		return nil, e.state.broken
 	}
 	return e.score(lead, greedy, previous, scratch)
 }
