@@ -494,3 +494,64 @@ func compare(t *rapid.T, ix *Index, d *dumb, now time.Time) {
 		}
 	}
 }
+
+// TestCapacityOfLateOffers: an offer counts in the period it was made in, however
+// late it is known, and its answer gives back a unit of that period only.
+func TestCapacityOfLateOffers(t *testing.T) {
+	ix, err := NewIndex(Policy{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ix.Upsert(&record.Partner{ID: "a", Capacity: record.Capacity{Units: 2, Period: "day"}})
+	tell := func(kind record.EventType, lead record.LeadID, at time.Time) {
+		ix.Observe(&record.Event{ID: record.EventID(kind) + "-" + record.EventID(lead), Type: kind, Partner: "a", Lead: lead, At: at, KnownAt: day0})
+	}
+	room := func(want int) {
+		t.Helper()
+		if got := ix.entries[0].room(day0); got != want || ix.HasRoom("a", day0) != (want > 0) {
+			t.Errorf("room for %d, want %d", got, want)
+		}
+	}
+	room(2)
+	tell(record.OfferMade, "l1", day0)
+	room(1)
+	tell(record.OfferMade, "l2", day0.Add(-day))
+	room(1)
+	tell(record.OfferDeclined, "l2", day0)
+	room(1)
+	tell(record.OfferMade, "l3", day0)
+	room(0)
+	tell(record.OfferAccepted, "l1", day0)
+	room(0)
+	tell(record.DealLost, "l1", day0)
+	room(0)
+	tell(record.OfferExpired, "l3", day0)
+	room(1)
+	if l := ix.entries[0].load; l.Open != 0 || l.Used != 1 || l.Reserved != 0 {
+		t.Errorf("counters %+v", l)
+	}
+	if ix.HasRoom("b", day0) {
+		t.Error("a partner nobody knows has room")
+	}
+}
+
+// TestProtectionsOfOneAccount: a later registration does not end an earlier one
+// that still runs.
+func TestProtectionsOfOneAccount(t *testing.T) {
+	ix, err := NewIndex(Policy{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []record.PartnerID{"a", "b"} {
+		ix.Upsert(&record.Partner{ID: id})
+	}
+	for i, id := range []record.PartnerID{"a", "b"} {
+		ix.Observe(&record.Event{ID: record.EventID(id), Type: record.DealRegistered, Partner: id, Account: "acme", At: day0.Add(time.Duration(i) * time.Hour), Until: day0.Add(time.Duration(10*(i+1)) * day)})
+	}
+	for after, want := range map[time.Duration]record.PartnerID{day: "a", 9 * day: "a", 10 * day: "b", 19 * day: "b", 20 * day: ""} {
+		p, _ := ix.deals.holder("acme", day0.Add(after))
+		if p.Holder != want {
+			t.Errorf("after %v the holder is %q, want %q", after, p.Holder, want)
+		}
+	}
+}

@@ -186,6 +186,43 @@ func TestRouteReplays(t *testing.T) {
 	}
 }
 
+// TestFingerprint makes the fingerprint from rows taken whole: no number of any
+// block is left out of it.
+func TestFingerprint(t *testing.T) {
+	w := newWorld(700, 3000, 1)
+	r, st := w.fold(t, len(w.log))
+	lead := newLead("new")
+	d, err := r.Route(lead, st, Request{Now: day0}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, partner, pair := w.set.Sides()
+	var view features.LeadView
+	w.set.Prepare(&view, lead, st, day0)
+	row, all := make([]float64, w.set.Width()), newDigest()
+	for i, k := range d.Candidates {
+		w.set.Row(row, &view, st.Partner(k.Partner))
+		if i == 0 {
+			all.floats(row[:partner])
+		}
+		own := newDigest()
+		own.floats(row[partner:pair])
+		all.word(own.sum())
+		all.floats(row[pair:])
+	}
+	if all.sum() != d.Fingerprint {
+		t.Errorf("fingerprint %x, from whole rows %x", d.Fingerprint, all.sum())
+	}
+	for i := range row {
+		one, other := newDigest(), newDigest()
+		one.floats(row)
+		row[i] = math.Float64frombits(math.Float64bits(row[i]) ^ 1)
+		if other.floats(row); one.sum() == other.sum() {
+			t.Errorf("number %d is not in the digest", i)
+		}
+	}
+}
+
 func TestSameNamesTheDifference(t *testing.T) {
 	w := newWorld(50, 200, 2)
 	r, st := w.fold(t, len(w.log))

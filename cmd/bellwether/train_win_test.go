@@ -1,0 +1,130 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"bellwether/datasets/record"
+	"bellwether/models/trial"
+	"bellwether/routing"
+)
+
+const testLead = `{"id":"new","created_at":"2026-06-29T23:59:00Z","industry":"retail","value":{"amount":"1000000","currency":"EUR"}}`
+
+// TestTrainWinAndRoute walks a data scientist's path on a small world: route by
+// rules, train, route by the model, and again with the same answer.
+func TestTrainWinAndRoute(t *testing.T) {
+	dir := t.TempDir()
+	world, models, lead := filepath.Join(dir, "world"), filepath.Join(dir, "models"), filepath.Join(dir, "lead.json")
+	if err := os.WriteFile(lead, []byte(testLead), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := called("synth", "--out", world, "--partners", "20", "--leads", "2500", "--days", "400"); code != 0 {
+		t.Fatal(stderr)
+	}
+	decide := func(more ...string) (d record.Decision, stderr string) {
+		t.Helper()
+		code, stdout, stderr := called(append([]string{"route", "--data", world, "--models", models, "--lead", lead, "--json"}, more...)...)
+		if code != 0 {
+			t.Fatalf("route: exit code %d: %s", code, stderr)
+		}
+		if err := json.Unmarshal([]byte(stdout), &d); err != nil {
+			t.Fatal(err)
+		}
+		return d, stderr
+	}
+	if err := os.Mkdir(models, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if d, _ := decide(); !d.Degraded || d.Chosen == "" || d.Model != "" {
+		t.Errorf("without a model: degraded %v, model %q, chosen %q", d.Degraded, d.Model, d.Chosen)
+	}
+	code, stdout, stderr := called("train", "win", "--data", world, "--models", models, "--learners", "logit", "--seeds", "1", "--json")
+	if code != 0 && code != 3 {
+		t.Fatalf("train: exit code %d: %s", code, stderr)
+	}
+	var r trial.Report
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+		t.Fatalf("%v: %s", err, stdout)
+	}
+	if r.Task != "win" || !r.Published || code != 0 || r.Split.Train.Rows == 0 || r.Split.Test.Rows == 0 {
+		t.Fatalf("exit code %d, published %v, gate %+v, split %+v", code, r.Published, r.Gate, r.Split)
+	}
+	first, shown := decide("--greedy")
+	if first.Degraded || !strings.HasPrefix(first.Model, "win@v1:") || first.Chosen == "" || !strings.Contains(shown, string(first.Chosen)) {
+		t.Errorf("with a model: degraded %v, model %q, chosen %q; said %s", first.Degraded, first.Model, first.Chosen, shown)
+	}
+	if first.Propensity != 1 && len(first.Candidates) > 1 && first.Candidates[0].Prob != 0 {
+		t.Errorf("--greedy left %v to others", 1-first.Propensity)
+	}
+	again, _ := decide("--greedy")
+	if err := routing.Same(&first, &again); err != nil {
+		t.Error(err)
+	}
+	past, _ := decide("--at", "2025-12-01T10:00:00Z")
+	if past.Position == 0 || past.Position >= first.Position || past.At.Format("2006-01") != "2025-12" {
+		t.Errorf("as of 2025-12-01: position %d, at %v; now %d", past.Position, past.At, first.Position)
+	}
+}
+
+func TestRouteWrongUse(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	lead := file("lead.json", testLead)
+	for _, tt := range []struct {
+		args []string
+		code int
+		text string
+	}{
+		{[]string{"route", "--data", dir}, 2, "--lead is needed"},
+		{[]string{"route", "--lead", lead}, 2, "--data is needed"},
+		{[]string{"route", "--data", dir, "--lead", lead, "--at", "yesterday"}, 2, "2026-06-29T09:00:00Z"},
+		{[]string{"route", "--data", dir, "--lead", filepath.Join(dir, "none.json")}, 1, "none.json"},
+		{[]string{"route", "--data", dir, "--lead", file("bad.json", `{"id":"x","colour":"red"}`)}, 1, "colour"},
+		{[]string{"route", "--data", dir, "--lead", file("old.json", `{"id":"x"}`)}, 1, "created_at"},
+		{[]string{"route", "--data", dir, "--lead", lead, "--config", file("p.yaml", "exploraton: {}")}, 1, "exploraton"},
+		{[]string{"route", "--data", dir, "--lead", lead, "--config", file("q.yaml", "exploration: {share: 2}")}, 1, "exploration.share"},
+		{[]string{"train", "win", "--learners", "oracle", "--data", dir}, 1, "holds no records"},
+	} {
+		if code, _, stderr := called(tt.args...); code != tt.code || !strings.Contains(stderr, tt.text) {
+			t.Errorf("%v: exit code %d, %q; want %d and %q", tt.args, code, stderr, tt.code, tt.text)
+		}
+	}
+}
+
+// TestTrainWinOnIncidents holds the win model against its marks on the newest
+// fifth of the first assignments of a real log.
+func TestTrainWinOnIncidents(t *testing.T) {
+	data := os.Getenv("BELLWETHER_DATA")
+	if data == "" || testing.Short() || raceEnabled {
+		t.Skip("needs BELLWETHER_DATA, some 30 s, and no race detector")
+	}
+	dir := filepath.Join(t.TempDir(), "data")
+	if code, _, stderr := called("import", "incidents", "--in", filepath.Join(data, "incidents"), "--out", dir); code != 0 {
+		t.Fatal(stderr)
+	}
+	code, stdout, stderr := called("train", "win", "--data", dir, "--learners", "gbdt", "--seeds", "1", "--json")
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	var r trial.Report
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+		t.Fatal(err)
+	}
+	const firstAssignments = 24_545
+	if got := r.Split.Test.Rows + r.Split.Test.Censored; got < firstAssignments/5-50 || got > firstAssignments/5+50 {
+		t.Errorf("tested on %d rows: not the newest fifth of the first assignments", got)
+	}
+	if r.Test.AUC < 0.84 || r.Test.ECE > 0.05 {
+		t.Errorf("AUC %v, ECE %v; marks 0.84 and 0.05", r.Test.AUC, r.Test.ECE)
+	}
+}
