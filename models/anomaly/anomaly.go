@@ -93,7 +93,8 @@ func (d Detector) Fit(ctx context.Context, t *models.Table, seed uint64) (*Model
 	forest := trees.NewIsolationForest(d.Trees, bits.Len(uint(sample-1)), sample)
 	drawing.Lock()
 	defer drawing.Unlock()
-	rand.Seed(int64(seed)) //nolint:staticcheck // golearn knows no other source
+	//lint:ignore SA1019 golearn knows no other source
+	rand.Seed(int64(seed))
 	forest.Fit(grid.Unlabelled(columns))
 	m.take(reflect.ValueOf(forest).FieldByName("trees"))
 	return m, nil

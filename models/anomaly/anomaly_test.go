@@ -97,7 +97,8 @@ func TestScoresAsGolearn(t *testing.T) {
 	}
 	forest := trees.NewIsolationForest(100, 8, 256)
 	inst := grid.Unlabelled(columns)
-	oldrand.Seed(9) //nolint:staticcheck // as Fit does
+	//lint:ignore SA1019 as Fit does
+	oldrand.Seed(9)
 	forest.Fit(inst)
 	for i, theirs := range forest.Predict(inst) {
 		if math.Abs(ours[i]-theirs) > 1e-9 {
