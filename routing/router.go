@@ -89,7 +89,6 @@ type Scratch struct {
 	lead   []float64
 	chance []trial.Probability
 	accept []trial.Probability
-	states []*features.PartnerState
 	order  []int
 	trial  trial.Scratch
 }
@@ -224,9 +223,10 @@ func (c *choice) score(d *record.Decision) error {
 		return nil
 	}
 	partnerAt, _, width := c.prepare()
-	s.chance = slices.Grow(s.chance[:0], chunk)[:chunk]
-	s.accept = slices.Grow(s.accept[:0], chunk)[:chunk]
-	s.rows = slices.Grow(s.rows[:0], chunk*width)[:chunk*width]
+	most := min(n, chunk)
+	s.chance = slices.Grow(s.chance[:0], most)[:most]
+	s.accept = slices.Grow(s.accept[:0], most)[:most]
+	s.rows = slices.Grow(s.rows[:0], most*width)[:most*width]
 	sum := newDigest()
 	sum.floats(s.lead)
 	rates := ratesOf(set)
