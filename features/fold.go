@@ -131,6 +131,14 @@ func (p *PartnerState) roll(today day) {
 	}
 }
 
+// arrive makes the partner ready for what happens today. Once in sweepDays it
+// forgets what is out of reach; in between only a row needs it rolled.
+func (p *PartnerState) arrive(today day) {
+	if today-today%sweepDays > p.swept {
+		p.roll(today)
+	}
+}
+
 // sweep forgets what is out of reach as of the last sweepDays boundary.
 func (p *PartnerState) sweep(today day) {
 	if today -= today % sweepDays; today <= p.swept {
@@ -158,7 +166,7 @@ func (p *PartnerState) mark(last int, on day) { p.last[last] = max(p.last[last],
 // fold takes in one fact about the partner; what it changes in the segments
 // goes to c.
 func (p *PartnerState) fold(f *fact, c *change) {
-	p.sweep(f.today)
+	p.arrive(f.today)
 	if f.corrects != 0 {
 		p.takeBack(f.corrects, f.account, c)
 	}

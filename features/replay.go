@@ -129,8 +129,30 @@ type made struct{ offers, months Rows }
 
 // worker is one goroutine's own memory.
 type worker struct {
-	moved change
-	view  LeadView
+	moved   change
+	view    LeadView
+	touched int64
+}
+
+// touchAhead is how many partners a worker reads from at once before it folds
+// their events one by one: ten thousand partners do not fit into a cache, and
+// reads that do not wait for each other take the time of one.
+const touchAhead = 16
+
+func (w *worker) touch(items []item) {
+	x := int64(0)
+	for i := range items {
+		p := items[i].partner.PartnerState
+		s := &p.series[mainSeries[items[i].kind]]
+		x += int64(p.swept) + int64(p.nextDue) + int64(p.last[lastActivity]) + s.n[life] + int64(len(s.entries))
+	}
+	for i := range items {
+		s := &items[i].partner.series[mainSeries[items[i].kind]]
+		if n := len(s.entries); n > 0 {
+			x += int64(s.entries[n-1].day)
+		}
+	}
+	w.touched = x
 }
 
 // item is one thing for one partner's worker to do.
@@ -402,6 +424,9 @@ func (w *worker) fold(st *State, c *chunk, items []item) {
 	_, partner, pair := st.set.Sides()
 	width := c.rows.Width
 	for i := range items {
+		if i%touchAhead == 0 {
+			w.touch(items[i:min(i+touchAhead, len(items))])
+		}
 		it := &items[i]
 		p := it.partner.PartnerState
 		if it.row >= 0 {
@@ -416,7 +441,7 @@ func (w *worker) fold(st *State, c *chunk, items []item) {
 		case it.record != nil:
 			p.put(st.set, it.record, &w.moved)
 		case it.undo:
-			p.sweep(c.today)
+			p.arrive(c.today)
 			p.takeBack(it.corrects, it.account, &w.moved)
 		default:
 			p.fold(&it.fact, &w.moved)

@@ -186,7 +186,7 @@ func (st *State) Observe(e *record.Event) {
 		return
 	}
 	if t.corrected.PartnerState != nil {
-		t.corrected.sweep(st.today)
+		t.corrected.arrive(st.today)
 		t.corrected.takeBack(t.fact.corrects, t.correctedAccount, &st.changed)
 	}
 	if t.merged != nil {

@@ -85,9 +85,9 @@ func (s *series) compact() {
 	if out < 16 || 2*int(out) < len(s.entries) {
 		return
 	}
-	s.entries = slices.Delete(s.entries, 0, int(out))
+	s.entries = slices.Clone(s.entries[out:])
 	if s.amounts != nil {
-		s.amounts = slices.Delete(s.amounts, 0, int(out))
+		s.amounts = slices.Clone(s.amounts[out:])
 	}
 	for w := range s.from {
 		s.from[w] -= out
