@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"math"
+	"slices"
 
 	"bellwether/datasets/record"
 )
@@ -194,6 +195,35 @@ func codeGenerations[V any](c *coder, g *generations[V], value func(*V)) {
 	codeTable(c, &g.prev, value)
 }
 
+// codeRecent codes the keys ascending, with the bit that says when they came.
+func codeRecent(c *coder, r *recent) {
+	c.u64(&r.young)
+	keys := make([]uint64, 0, r.n)
+	for _, key := range r.keys {
+		if key != 0 {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	list(c, &keys, 8, c.hash)
+	if !c.reading {
+		return
+	}
+	if r.young > 1 || !slices.IsSorted(keys) || len(keys) > 0 && keys[0] < 2 {
+		c.fail("keys out of order")
+		return
+	}
+	young := r.young
+	for _, key := range keys {
+		r.young = key & 1
+		if r.add(key) {
+			c.fail("a key twice")
+			return
+		}
+	}
+	r.young = young
+}
+
 // leadCoder numbers the leads that a state refers to: those still known, and
 // those that only offers still know.
 type leadCoder struct {
@@ -270,7 +300,7 @@ func (st *State) code(c *coder) {
 		number(c, &a.leads, &a.wins, &a.lastLead, &a.lastWin)
 		number(c, &a.revenue)
 	})
-	codeGenerations(c, &st.seen, func(*struct{}) {})
+	codeRecent(c, &st.seen)
 	for _, moved := range []*change{&st.segments.change, &st.changed} {
 		codeTable(c, &moved.tallies, func(t *tally) { number(c, &t.n, &t.pos) })
 		codeTable(c, &moved.moments, func(m *[rates]moments) {

@@ -55,7 +55,7 @@ type offerBook struct {
 }
 
 const (
-	correctDays = 182
+	correctDays = 91
 	openDays    = 728
 )
 
@@ -122,7 +122,7 @@ func (b *offerBook) sweep(today day) {
 		return o.done > today-openDays
 	}
 	list := slices.DeleteFunc(b.list, func(o offer) bool { return !keep(&o) })
-	if len(list) < len(b.list) || len(b.byLead.keys) > 0 && len(list) == 0 {
+	if len(list) < len(b.list) || b.byLead.n > 0 && len(list) == 0 {
 		*b = offerBook{deals: b.deals, effects: b.effects}
 		for _, o := range list {
 			b.add(o)

@@ -213,8 +213,9 @@ func (v *partnerView) prepare(p *PartnerState, st *State, today day) {
 	v.win, v.winYear = v.estimate(decided, life, win), v.estimate(decided, w364, win)
 	v.accept, v.acceptYear = v.estimate(answers, life, accept), v.estimate(answers, w364, accept)
 	v.certificates, v.nextLapse = 0, forever
-	for i, name := range p.profile.certs.keys {
-		if valid := p.profile.certs.vals[i]; name != 0 && valid.contains(v.now) {
+	for i := range p.profile.certs.slots {
+		c := &p.profile.certs.slots[i]
+		if valid := c.val; c.key != 0 && valid.contains(v.now) {
 			v.certificates++
 			v.nextLapse = min(v.nextLapse, valid.to)
 		}

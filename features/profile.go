@@ -129,11 +129,7 @@ func profileOf(p *record.Partner, fixed []float64, earned table[period]) profile
 	for _, c := range p.Certifications {
 		r.certify(hash(c.Name), periodOf(c.Span))
 	}
-	for i, name := range earned.keys {
-		if name != 0 {
-			r.certify(name, earned.vals[i])
-		}
-	}
+	earned.each(func(name uint64, valid *period) { r.certify(name, *valid) })
 	for _, c := range p.Competences {
 		r.skills = append(r.skills, skill{hash(c.Product), c.Level, periodOf(c.Span)})
 	}

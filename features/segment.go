@@ -120,16 +120,15 @@ func (s *segments) weigh() {
 	for r := range s.global {
 		s.global[r] = prior{target.Mean(all[r].counter(), 0.5, 2), all[r].strength(groupStrength)}
 	}
-	for i, k := range s.moments.keys {
-		if k == 0 || k == everyone {
-			continue
+	s.moments.each(func(tier uint64, m *[rates]moments) {
+		if tier == everyone {
+			return
 		}
-		p := s.priors.put(k)
+		p := s.priors.put(tier)
 		for r := range p {
-			m := &s.moments.vals[i][r]
-			p[r] = prior{target.Mean(m.counter(), s.global[r].rate, groupStrength), m.strength(s.global[r].strength)}
+			p[r] = prior{target.Mean(m[r].counter(), s.global[r].rate, groupStrength), m[r].strength(s.global[r].strength)}
 		}
-	}
+	})
 }
 
 // prior returns what a tier says of its members.

@@ -25,8 +25,8 @@ type State struct {
 	byNumber []*PartnerState
 	leads    table[leadEntry]
 	accounts table[account]
-	seen     generations[struct{}] // events of the last days
-	claims   generations[claim]    // events that can be corrected
+	seen     recent             // events of the last days
+	claims   generations[claim] // events that can be corrected
 	segments segments
 	changed  change
 }
@@ -214,11 +214,8 @@ func (st *State) take(e *record.Event) (taken, bool) {
 	f := &t.fact
 	f.today = st.today
 	f.day = min(f.day, st.today)
-	if e.ID != "" {
-		if st.seen.get(f.id) != nil {
-			return t, false
-		}
-		st.seen.cur.put(f.id)
+	if e.ID != "" && st.seen.add(f.id) {
+		return t, false
 	}
 	t.partner = st.partner(e.Partner)
 	if f.kind == isMerged && e.Other != e.Partner {

@@ -16,35 +16,34 @@ func hash[S ~string](s S) uint64 {
 }
 
 // table is an open-addressing hash table from well-mixed, non-zero keys to
-// values, held in two blocks of memory: a partner has several of them and a
-// built-in map costs four times the memory. The zero value is empty. A pointer
-// it returns holds until the next put, del or filter.
+// values, held in one block of memory: a partner has several of them, a built-in
+// map costs more memory, and finding a key takes one read that is not in the
+// cache. The zero value is empty. A pointer it returns holds until the next put
+// or filter.
 type table[V any] struct {
-	keys []uint64 // 0 is a free place; the length is a power of two
-	vals []V
-	n    int
+	slots []slot[V] // a power of two
+	n     int
 }
 
-// slot returns where key is or where it would go.
-func (t *table[V]) slot(key uint64) int {
-	mask := len(t.keys) - 1
-	i := int(key) & mask
-	for t.keys[i] != key && t.keys[i] != 0 {
-		i = (i + 1) & mask
-	}
-	return i
+type slot[V any] struct {
+	key uint64 // 0: free
+	val V
 }
+
+// full says whether a table of size places should grow before it holds n: the
+// way to a key grows fast beyond two places in three.
+func full(n, size int) bool { return 3*n > 2*size }
 
 // get returns the value of key, nil if there is none or key is 0.
 func (t *table[V]) get(key uint64) *V {
 	if t.n == 0 || key == 0 {
 		return nil
 	}
-	mask := uint64(len(t.keys) - 1)
+	mask := uint64(len(t.slots) - 1)
 	for i := key & mask; ; i = (i + 1) & mask {
-		switch t.keys[i] {
+		switch s := &t.slots[i]; s.key {
 		case key:
-			return &t.vals[i]
+			return &s.val
 		case 0:
 			return nil
 		}
@@ -53,68 +52,71 @@ func (t *table[V]) get(key uint64) *V {
 
 // put returns the value of key, a new zero value if there was none.
 func (t *table[V]) put(key uint64) *V {
-	if 4*(t.n+1) > 3*len(t.keys) {
-		t.resize(max(4, 2*len(t.keys)))
+	if full(t.n+1, len(t.slots)) {
+		t.resize(max(4, 2*len(t.slots)))
 	}
-	i := t.slot(key)
-	if t.keys[i] == 0 {
-		t.keys[i] = key
+	mask := uint64(len(t.slots) - 1)
+	i := key & mask
+	for t.slots[i].key != key && t.slots[i].key != 0 {
+		i = (i + 1) & mask
+	}
+	s := &t.slots[i]
+	if s.key == 0 {
+		s.key = key
 		t.n++
 	}
-	return &t.vals[i]
+	return &s.val
 }
 
 func (t *table[V]) resize(size int) {
-	old := *t
-	*t = table[V]{keys: make([]uint64, size), vals: make([]V, size), n: old.n}
-	for i, k := range old.keys {
-		if k != 0 {
-			j := t.slot(k)
-			t.keys[j], t.vals[j] = k, old.vals[i]
+	old := t.slots
+	*t = table[V]{slots: make([]slot[V], size)}
+	for i := range old {
+		if old[i].key != 0 {
+			*t.put(old[i].key) = old[i].val
 		}
 	}
 }
 
 // clear empties the table and keeps its memory.
 func (t *table[V]) clear() {
-	clear(t.keys)
-	clear(t.vals)
+	clear(t.slots)
 	t.n = 0
 }
 
 // filter drops every entry that keep refuses, and the memory it took.
 func (t *table[V]) filter(keep func(key uint64, v *V) bool) {
 	kept := 0
-	for i, k := range t.keys {
-		if k != 0 && keep(k, &t.vals[i]) {
+	t.each(func(key uint64, v *V) {
+		if keep(key, v) {
 			kept++
 		}
-	}
+	})
 	if kept == t.n {
 		return
-	}
-	size := 4
-	for 4*kept > 3*size {
-		size *= 2
 	}
 	old := *t
 	*t = table[V]{}
 	if kept == 0 {
 		return
 	}
-	t.resize(size)
-	for i, k := range old.keys {
-		if k != 0 && keep(k, &old.vals[i]) {
-			*t.put(k) = old.vals[i]
-		}
+	size := 4
+	for full(kept, size) {
+		size *= 2
 	}
+	t.resize(size)
+	old.each(func(key uint64, v *V) {
+		if keep(key, v) {
+			*t.put(key) = *v
+		}
+	})
 }
 
 // each visits the entries in no order worth relying on.
 func (t *table[V]) each(f func(key uint64, v *V)) {
-	for i, k := range t.keys {
-		if k != 0 {
-			f(k, &t.vals[i])
+	for i := range t.slots {
+		if s := &t.slots[i]; s.key != 0 {
+			f(s.key, &s.val)
 		}
 	}
 }
@@ -122,16 +124,67 @@ func (t *table[V]) each(f func(key uint64, v *V)) {
 // sorted returns the keys in ascending order.
 func (t *table[V]) sorted() []uint64 {
 	keys := make([]uint64, 0, t.n)
-	for _, k := range t.keys {
-		if k != 0 {
-			keys = append(keys, k)
-		}
-	}
+	t.each(func(key uint64, _ *V) { keys = append(keys, key) })
 	slices.Sort(keys)
 	return keys
 }
 
-// generations is a set that forgets: what was added is remembered for at least
+// recent is a set of keys that forgets: a key is remembered for at least one
+// turn and forgotten after two. Keys that differ in the lowest bit only are one.
+type recent struct {
+	keys  []uint64 // a power of two; 0 is free, the lowest bit says when it came
+	n     int
+	young uint64 // the lowest bit of keys added now
+}
+
+// add puts a key in and says whether it was there.
+func (r *recent) add(key uint64) (again bool) {
+	if full(r.n+1, len(r.keys)) {
+		r.rebuild(max(16, 2*len(r.keys)), func(uint64) bool { return true })
+	}
+	key = max(2, key&^1)
+	mask := uint64(len(r.keys) - 1)
+	i := key >> 1 & mask
+	for ; r.keys[i] != 0; i = (i + 1) & mask {
+		if r.keys[i]&^1 == key {
+			return true
+		}
+	}
+	r.keys[i] = key | r.young
+	r.n++
+	return false
+}
+
+func (r *recent) rebuild(size int, keep func(uint64) bool) {
+	old := r.keys
+	r.keys, r.n = make([]uint64, size), 0
+	mask := uint64(size - 1)
+	for _, key := range old {
+		if key == 0 || !keep(key) {
+			continue
+		}
+		i := key >> 1 & mask
+		for r.keys[i] != 0 {
+			i = (i + 1) & mask
+		}
+		r.keys[i] = key
+		r.n++
+	}
+}
+
+// turn forgets what is older than the last turn, n times.
+func (r *recent) turn(n int) {
+	switch {
+	case n >= 2:
+		*r = recent{young: r.young ^ uint64(n&1)}
+	case n == 1:
+		// The young ones are the old ones from now on.
+		r.rebuild(max(16, len(r.keys)), func(key uint64) bool { return key&1 == r.young })
+		r.young ^= 1
+	}
+}
+
+// generations is a table that forgets: what was added is remembered for at least
 // one turn and forgotten after two.
 type generations[V any] struct {
 	cur, prev table[V]

@@ -72,3 +72,25 @@ func TestTableIsAMap(t *testing.T) {
 		}
 	})
 }
+
+func TestRecentForgetsAfterTwoTurns(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var r recent
+		turns, at := 0, map[uint64]int{}
+		for range rapid.IntRange(0, 200).Draw(t, "steps") {
+			if rapid.IntRange(0, 9).Draw(t, "what") == 0 {
+				n := rapid.IntRange(0, 3).Draw(t, "turns")
+				r.turn(n)
+				turns += n
+				continue
+			}
+			key := rapid.Uint64Range(1, 60).Draw(t, "key") << 1
+			then, known := at[key]
+			if again := r.add(key); again != (known && turns-then < 2) {
+				t.Fatalf("key %d added in turn %d (%v) is again in turn %d: %v", key, then, known, turns, again)
+			} else if !again {
+				at[key] = turns
+			}
+		}
+	})
+}
