@@ -169,6 +169,30 @@ type RowsPredictor interface {
 	PredictRows(dst, rows []float64)
 }
 
+// Factorer is a model that can be split by what its inputs look at, so that one
+// case is scored against many candidates for little more than what only the two
+// together say.
+type Factorer interface {
+	Model
+	// Factor splits the model. side says of each column whether it belongs to
+	// the case (0), the candidate (1) or the pair of them (2). It is false when
+	// this model cannot be split.
+	Factor(side []uint8) (Factored, bool)
+}
+
+// Factored is a model split by sides. It never changes and may be used from any
+// number of goroutines.
+type Factored interface {
+	// Words is how many words hold what one side says.
+	Words() int
+	// Reach writes into dst what a side says of a row; dst is Words long, and
+	// only that side's columns of the row are read.
+	Reach(dst []uint64, side uint8, row []float64)
+	// Score returns the same bits as Predict for a row, given what Reach says
+	// of its case and its candidate. scratch is at least Words long.
+	Score(scratch, ofCase, ofCandidate []uint64, row []float64) float64
+}
+
 // Code returns the number that stands for a category: the upper 52 bits of the
 // text's 64-bit FNV-1a hash, exact in a float64. The empty text is missing: NaN.
 func Code(text string) float64 {

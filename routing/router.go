@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"bellwether/datasets/record"
@@ -22,6 +24,9 @@ type Model struct {
 	Accept   *trial.Predictor // nil: every offer counts as accepted
 	WinID    string           // name@version:hash
 	AcceptID string
+
+	splitting sync.Once
+	parts     *parts // nil until split, and where it cannot be
 }
 
 // LoadModel reads the predictors of a published win model; accept may be nil.
@@ -91,6 +96,9 @@ type Scratch struct {
 	accept []trial.Probability
 	order  []int
 	trial  trial.Scratch
+	blocks []*block
+	ofLead [][]uint64
+	words  []uint64
 }
 
 // chunk is how many candidates are scored at a time: their rows stay in cache.
@@ -105,6 +113,7 @@ type block struct {
 	day     int64
 	values  []float64
 	hash    uint64
+	reach   atomic.Pointer[reach]
 }
 
 // units turns minor units of the policy's currency into its units.
@@ -227,6 +236,7 @@ func (c *choice) score(d *record.Decision) error {
 	s.chance = slices.Grow(s.chance[:0], most)[:most]
 	s.accept = slices.Grow(s.accept[:0], most)[:most]
 	s.rows = slices.Grow(s.rows[:0], most*width)[:most*width]
+	s.blocks = slices.Grow(s.blocks[:0], most)[:most]
 	sum := newDigest()
 	sum.floats(s.lead)
 	rates := ratesOf(set)
@@ -242,6 +252,7 @@ func (c *choice) score(d *record.Decision) error {
 			if err != nil {
 				return err
 			}
+			s.blocks[i-from] = b
 			sum.word(b.hash)
 			sum.floats(row[partnerAt+len(b.values):])
 		}
@@ -298,6 +309,14 @@ func (c *choice) predict(out []record.Candidate, rows []float64, rates rates) {
 		for i := range out {
 			out[i].Win, out[i].WinLo, out[i].WinHi = rates.of(rows[i*width : (i+1)*width])
 			out[i].Accept = 1
+		}
+		return
+	}
+	if p := m.split(c.router.Set); p != nil {
+		width := len(rows) / n
+		p.ofCase(s, rows[:width])
+		for i := range out {
+			p.predict(&out[i], s, s.blocks[i], rows[i*width:(i+1)*width])
 		}
 		return
 	}

@@ -248,3 +248,27 @@ func LoadPredictor(b []byte) (*Predictor, error) {
 	}
 	return &Predictor{header.Columns, header.Learner, model, calibrator}, nil
 }
+
+// Factored is a predictor split by what its inputs look at; see
+// models.Factorer.
+type Factored struct {
+	models.Factored
+	calibrator calibrate.Calibrator
+}
+
+// Factor splits the predictor by the side of each column; false where its
+// model cannot be split.
+func (p *Predictor) Factor(side []uint8) (*Factored, bool) {
+	m, ok := p.Model.(models.Factorer)
+	if !ok {
+		return nil, false
+	}
+	parts, ok := m.Factor(side)
+	return &Factored{parts, p.Calibrator}, ok
+}
+
+// Probability returns the same bits as PredictRows for one row, given what
+// Reach says of its case and its candidate.
+func (f *Factored) Probability(scratch, ofCase, ofCandidate []uint64, row []float64) Probability {
+	return probability(f.calibrator, f.Score(scratch, ofCase, ofCandidate, row))
+}
