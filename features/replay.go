@@ -304,14 +304,16 @@ func pullLeads(ctx context.Context, src Source) (next func() (*record.Lead, bool
 
 // at moves the clock to t, closing the chunk of the day before.
 func (r *replay) at(t int64) {
-	if today := dayOf(t); today > r.filling.today {
-		if r.filling.n > 0 {
-			r.submit()
-		}
-		r.filling.today = today
+	today := dayOf(t)
+	if today <= r.filling.today {
+		r.state.now = max(r.state.now, t)
+		return
+	}
+	if r.filling.n > 0 {
+		r.submit()
 	}
 	r.state.turn(t)
-	r.filling.today = r.state.today
+	r.filling.today = today
 }
 
 func (r *replay) putPartner(p *record.Partner, known int64) {
