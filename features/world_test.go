@@ -101,7 +101,6 @@ func (w world) Events(_ context.Context, f func([]record.Event) error) error {
 			switch {
 			case o.stage == 0 && r.IntN(3) > 0:
 				e.Type, o.stage = record.OfferAccepted, 1
-				break
 			case o.stage == 0:
 				e.Type, e.Reason = pick(r, []record.EventType{record.OfferDeclined, record.OfferExpired}), ""
 				opened[j] = opened[len(opened)-1]
