@@ -35,6 +35,10 @@ const bestRateFeature = "partner_win_rate_364d"
 // demoRoutes is how many leads of its own the demo routes through the engine.
 const demoRoutes = 3
 
+// demoLearners are two that are quick: half as many trees as usual, each
+// counting for more.
+var demoLearners = []models.Learner{gbdt.Learner{Trees: 200, LearningRate: 0.1}, logit.Learner{}}
+
 // demo is the whole loop on a synthetic world.
 type demo struct {
 	streams *streams
@@ -147,7 +151,7 @@ type trained struct {
 // train fits and publishes both models with the learners that are quick.
 func (d *demo) train(ctx context.Context, src dirSource) (*trained, error) {
 	config := func(task string) trial.Config {
-		c := trial.Config{Task: task, Learners: []models.Learner{&gbdt.Learner{}, &logit.Learner{}}, Seeds: -1, Seed: 1, Clock: time.Now}
+		c := trial.Config{Task: task, Learners: demoLearners, Seeds: -1, Seed: 1, Clock: time.Now}
 		c.Progress, c.Rounds = trialProgress(d.streams)
 		return c
 	}

@@ -81,6 +81,7 @@ func (c *comparison) run(ctx context.Context, progress func(done, total int64)) 
 		}
 		state.Advance(lead.CreatedAt)
 		for _, k := range contenders {
+			k.index.Advance(lead.CreatedAt)
 			k.play(c, state, lead)
 		}
 		state.PutLead(lead)
