@@ -272,15 +272,12 @@ func (e *Engine) score(lead *record.Lead, greedy bool, previous record.DecisionI
 	return &proposal{lead: lead, decision: d, ticket: e.store.Ticket()}, nil
 }
 
-// holds reports whether a proposal may still be carried out; the caller holds
-// mu.
+// holds reports whether a proposal may still be carried out, by the same rules
+// that found its partner eligible; the caller holds mu.
 func (e *Engine) holds(p *proposal) (bool, error) {
 	d := p.decision
 	if d.Position == e.book.next || d.Chosen == "" {
 		return true, nil
-	}
-	if !e.book.index.HasRoom(d.Chosen, d.At) {
-		return false, nil
 	}
 	rule, _, err := e.book.index.Explain(d.Chosen, p.lead, d.At, nil)
 	return rule == "", err
