@@ -40,7 +40,7 @@ type Routed struct {
 const MaxKey = 256
 
 // Route decides who is offered the lead. A lead decided before is answered with
-// its chain's newest decision, a repeated idempotency key with its decision; a
+// its chain's newest decision, a repeated idempotency key that made a decision with that decision; a
 // key used before for another request is a Conflict. Nobody eligible is an
 // answer, not an error.
 func (e *Engine) Route(ctx context.Context, lead *record.Lead, o RouteOptions) (*Routed, error) {

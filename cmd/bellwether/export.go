@@ -27,7 +27,7 @@ func exportCommand(s *streams) *cobra.Command {
 		Short: "Write a server's or a store's records as a data directory",
 		Long: "Export writes every partner, lead, event and decision as records, in the form that\n" +
 			"'bellwether train' and 'bellwether serve --data' read. A running server is asked with\n--server and a key of scope admin, from --key or $BELLWETHER_KEY; with --store the\nstore must not be in use.",
-		Example: "  bellwether export --server http://127.0.0.1:8080 --out live\n  bellwether export --store store --out live\n  bellwether train win --data live --models models",
+		Example: "  BELLWETHER_KEY=$(bellwether keys add --name export --scope admin) bellwether export --server http://127.0.0.1:8080 --out live\n  bellwether export --store store --out live\n  bellwether train win --data live --models models",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {

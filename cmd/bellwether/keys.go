@@ -16,9 +16,10 @@ import (
 func keysCommand(s *streams) *cobra.Command {
 	var path string
 	c := &cobra.Command{
-		Use:     "keys",
-		Short:   "Make, list and revoke API keys",
-		Long:    "Edits the key file that 'bellwether serve --keys FILE' watches: a change works within a second.\nThe file holds hashes only; a key is shown once, when it is made.\n\nScopes: " + strings.Join(gateway.Scopes, ", ") + ".",
+		Use:   "keys",
+		Short: "Make, list and revoke API keys",
+		Long: "Edits the key file that 'bellwether serve --keys FILE' watches: a change works within a second.\nThe file holds hashes only; a key is shown once, when it is made.\n\n" +
+			"Scopes: route (leads, answers to offers, outcomes), read (decisions, partners, health,\nreports, models), write (partners, batches of events), admin (promote, roll back, export).",
 		Example: "  bellwether keys add --file keys.jsonl --name crm --scope route,read\n  bellwether keys list --file keys.jsonl\n  bellwether keys revoke 1f3a9c02 --file keys.jsonl",
 		Args:    noArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
@@ -33,6 +34,7 @@ func keysAddCommand(s *streams, path *string) *cobra.Command {
 	var scopes []string
 	c := &cobra.Command{
 		Use: "add", Short: "Make a key and print it once", Args: noArgs,
+		Example: "  bellwether keys add --file keys.jsonl --name crm --scope route,read\n  bellwether keys add --name warehouse --scope admin",
 		RunE: func(*cobra.Command, []string) error {
 			keys, err := gateway.OpenKeys(*path)
 			if err != nil {

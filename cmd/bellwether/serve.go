@@ -50,7 +50,7 @@ func serveCommand(s *streams) *cobra.Command {
 		Long: "Serve answers leads over HTTP and gRPC until it is interrupted; then it finishes\nwhat it took. Every decision is on disk before it is answered.\n\n" +
 			"The file of --config has the sections policy, engine, limits and store; what it\ndoes not say has its default.",
 		Example: "  bellwether serve --store store --models models --data world\n" +
-			"  bellwether serve --store store --models models --config policy.yaml --http 0.0.0.0:8080 --keys keys.json",
+			"  bellwether serve --store store --models models --config policy.yaml --http 0.0.0.0:8080 --keys keys.jsonl",
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return serve(c.Context(), s, f) },
 	}
@@ -61,7 +61,7 @@ func serveCommand(s *streams) *cobra.Command {
 	flags.StringVar(&f.config, "config", "", "YAML file of policy, engine, limits and store")
 	flags.StringVar(&f.http, "http", "127.0.0.1:8080", "address for HTTP; empty for none")
 	flags.StringVar(&f.grpc, "grpc", "", "address for gRPC; empty for none")
-	flags.StringVar(&f.keys, "keys", "", "file of API keys, as 'bellwether keys' makes it")
+	flags.StringVar(&f.keys, "keys", "", "file of API keys, as 'bellwether keys' makes it; without one anybody may do anything, and only loopback addresses are served")
 	flags.StringVar(&f.cert, "tls-cert", "", "PEM file of the TLS certificate")
 	flags.StringVar(&f.key, "tls-key", "", "PEM file of its private key")
 	flags.BoolVar(&f.logJSON, "log-json", false, "write the log as JSON")

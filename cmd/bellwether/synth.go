@@ -41,7 +41,7 @@ func synthCommand(s *streams) *cobra.Command {
 	c.Flags().StringVar(&format, "format", "parquet", "parquet, jsonl or arrow")
 	c.Flags().IntVar(&cfg.Partners, "partners", 200, "number of partners")
 	c.Flags().IntVar(&cfg.Leads, "leads", 20_000, "number of leads")
-	c.Flags().IntVar(&cfg.Days, "days", 720, "number of days, the last being 2026-06-29")
+	c.Flags().IntVar(&cfg.Days, "days", 720, "number of days, up to the midnight of 2026-06-30")
 	c.Flags().IntVar(&cfg.Events, "events", 0, "number of events to aim at by scaling portal activity; 0: as many as come naturally")
 	c.Flags().Uint64Var(&cfg.Seed, "seed", 0, "seed of everything random")
 	return c

@@ -52,7 +52,7 @@ func trainCommand(s *streams) *cobra.Command {
 		Use:   "train win|churn|table",
 		Short: "Compare learners honestly and publish the best that passes the gate",
 		Long: `Train splits the rows by time, fits every learner on the same rows, chooses on a
-validation slice, measures once on the newest rows, and publishes the winner if
+validation slice, measures once on the newest rows (the report goes to standard error), and publishes the winner if
 its gate lets it pass: at least 40 outcomes of each kind, the lower 95 % bound of
 the AUC above 0.60, and no worse than the model in force.`,
 		Args: cobra.NoArgs,

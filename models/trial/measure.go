@@ -264,7 +264,7 @@ func (r *run) skill(best *entry) string {
 	case math.IsNaN(gain):
 		return figures
 	case gain <= 0:
-		return fmt.Sprintf("%s; it orders rows, but its probabilities are no better than the base rate (log loss %+.1f %%)", figures, -100*gain)
+		return fmt.Sprintf("%s; it orders rows, but its probabilities are no better than the base rate's (log loss %.1f %% above)", figures, -100*gain)
 	}
 	return fmt.Sprintf("%s; log loss %.1f %% below the base rate's", figures, 100*gain)
 }
