@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"bellwether/datasets"
 	"bellwether/datasets/record"
@@ -17,7 +18,7 @@ import (
 
 func synthCommand(s *streams) *cobra.Command {
 	var cfg synth.Config
-	var out, format string
+	var out, format, end string
 	c := &cobra.Command{
 		Use:   "synth --out DIR",
 		Short: "Make a synthetic world of partners, leads and events whose truth is known",
@@ -34,6 +35,9 @@ func synthCommand(s *streams) *cobra.Command {
 			if out == "" || min(cfg.Partners, cfg.Leads, cfg.Days) < 1 || cfg.Events < 0 {
 				return usageError{fmt.Errorf("--out is needed; --partners, --leads and --days are at least 1, --events not negative")}
 			}
+			if cfg.End, err = endOf(end); err != nil {
+				return usageError{fmt.Errorf("--end: %w", err)}
+			}
 			return writeWorld(c.Context(), s, synth.New(cfg), out, f, int64(cfg.Leads))
 		},
 	}
@@ -41,10 +45,19 @@ func synthCommand(s *streams) *cobra.Command {
 	c.Flags().StringVar(&format, "format", "parquet", "parquet, jsonl or arrow")
 	c.Flags().IntVar(&cfg.Partners, "partners", 200, "number of partners")
 	c.Flags().IntVar(&cfg.Leads, "leads", 20_000, "number of leads")
-	c.Flags().IntVar(&cfg.Days, "days", 720, "number of days, up to the midnight of 2026-06-30")
+	c.Flags().IntVar(&cfg.Days, "days", 720, "number of days, up to --end")
+	c.Flags().StringVar(&end, "end", "2026-06-30", "midnight after the last day, YYYY-MM-DD, or today: a world that a server started now follows on")
 	c.Flags().IntVar(&cfg.Events, "events", 0, "number of events to aim at by scaling portal activity; 0: as many as come naturally")
 	c.Flags().Uint64Var(&cfg.Seed, "seed", 0, "seed of everything random")
 	return c
+}
+
+// endOf reads --end.
+func endOf(text string) (time.Time, error) {
+	if text == "today" {
+		return time.Now().UTC().Truncate(24 * time.Hour), nil
+	}
+	return time.Parse(time.DateOnly, text)
 }
 
 // meter counts what passes to a writer and shows how far the leads are.
