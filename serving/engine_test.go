@@ -196,6 +196,41 @@ func TestIdempotencyKey(t *testing.T) {
 	}
 }
 
+// A key that was first answered with a decision another call had made is bound
+// to it as to one of its own.
+func TestIdempotencyKeyOfARepeat(t *testing.T) {
+	var failing atomic.Bool
+	b := newBench(t, func(_ *Config, o *store.Options) {
+		o.BeforeSync = func() error {
+			if failing.Load() {
+				return errors.New("input/output error")
+			}
+			return nil
+		}
+	})
+	first := b.route("l1")
+	o := RouteOptions{IdempotencyKey: "k", Scope: "crm"}
+	failing.Store(true)
+	_, err := b.Route(ctx, lead("l1"), o)
+	want(t, err, record.Unavailable, "input/output error")
+	failing.Store(false)
+	for end := time.Now().Add(10 * time.Second); !b.Status().Ready && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	if r, err := b.Route(ctx, lead("l1"), o); err != nil || !r.Repeat || r.Decision.ID != first.Decision.ID {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	b.restart()
+	_, err = b.Route(ctx, lead("l2"), o)
+	want(t, err, record.Conflict, "idempotency_key")
+	if _, err := b.Decline(ctx, first.Decision.ID, "no_capacity", ""); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := b.Route(ctx, lead("l1"), o); err != nil || r.Decision.ID != first.Decision.ID {
+		t.Fatalf("the key stands for %v, %v", r, err)
+	}
+}
+
 func TestNobodyEligibleIsAnAnswer(t *testing.T) {
 	b := newBench(t, nil)
 	far := lead("far")

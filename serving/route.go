@@ -40,9 +40,9 @@ type Routed struct {
 const MaxKey = 256
 
 // Route decides who is offered the lead. A lead decided before is answered with
-// its chain's newest decision, a repeated idempotency key that made a decision with that decision; a
-// key used before for another request is a Conflict. Nobody eligible is an
-// answer, not an error.
+// its chain's newest decision, a repeated idempotency key with the decision it
+// was first answered with; a key used before for another request is a Conflict.
+// Nobody eligible is an answer, not an error.
 func (e *Engine) Route(ctx context.Context, lead *record.Lead, o RouteOptions) (*Routed, error) {
 	began := e.cfg.Clock()
 	if err := lead.Validate(); err != nil {
@@ -70,7 +70,7 @@ func (e *Engine) Route(ctx context.Context, lead *record.Lead, o RouteOptions) (
 	err = e.decide(ctx, lead, o.greedy(), "", func(p *proposal, now time.Time, batch *store.Batch) error {
 		// Somebody may have decided it while it was being scored here.
 		var err error
-		if out, err = e.priorRoute(req); out != nil || err != nil {
+		if out, err = e.priorRoute(req, batch); out != nil || err != nil {
 			return err
 		}
 		p.decision.LatencyMicros = e.cfg.Clock().Sub(began).Microseconds()
@@ -192,28 +192,31 @@ func (r *routeRequest) remember(batch *store.Batch, id record.DecisionID) {
 
 // routedBefore answers a request that was decided before; nil if it was not.
 func (e *Engine) routedBefore(ctx context.Context, r routeRequest) (*Routed, error) {
-	out, err := e.priorRoute(r)
+	var bind store.Batch
+	out, err := e.priorRoute(r, &bind)
 	ticket := e.store.Ticket()
 	if out == nil || err != nil {
 		return nil, err
 	}
-	return out, e.disk.wait(ctx, ticket)
+	if bind.Empty() {
+		return out, e.disk.wait(ctx, ticket)
+	}
+	err = e.writeAndWait(ctx, func(_ time.Time, batch *store.Batch) error {
+		out, err = e.priorRoute(r, batch)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
-func (e *Engine) priorRoute(r routeRequest) (*Routed, error) {
-	var id record.DecisionID
-	if r.key != nil {
-		kept, err := e.store.Get(r.key)
-		if err != nil {
-			return nil, err
-		}
-		if len(kept) > len(r.hash) {
-			if [sha256.Size]byte(kept) != r.hash {
-				return nil, &record.Error{Kind: record.Conflict, Field: "idempotency_key",
-					Msg: "was used for another request before: use a new key for a new request"}
-			}
-			id = record.DecisionID(kept[len(r.hash):])
-		}
+// priorRoute returns the decision that answers a request decided before, nil if
+// it was not. What binds a new key to that answer goes into the batch.
+func (e *Engine) priorRoute(r routeRequest, batch *store.Batch) (*Routed, error) {
+	id, err := e.boundTo(r)
+	if err != nil {
+		return nil, err
 	}
 	if id == "" {
 		newest, err := e.store.Get(store.ChainKey(r.lead))
@@ -221,12 +224,30 @@ func (e *Engine) priorRoute(r routeRequest) (*Routed, error) {
 			return nil, err
 		}
 		id = record.DecisionID(newest)
+		r.remember(batch, id)
 	}
 	out, err := e.routed(id)
 	if err == nil {
 		out.Repeat = true
 	}
 	return out, err
+}
+
+// boundTo returns the decision the request's idempotency key stands for, "" if
+// it has none or a new one.
+func (e *Engine) boundTo(r routeRequest) (record.DecisionID, error) {
+	if r.key == nil {
+		return "", nil
+	}
+	kept, err := e.store.Get(r.key)
+	if err != nil || len(kept) <= len(r.hash) {
+		return "", err
+	}
+	if [sha256.Size]byte(kept) != r.hash {
+		return "", &record.Error{Kind: record.Conflict, Field: "idempotency_key",
+			Msg: "was used for another request before: use a new key for a new request"}
+	}
+	return record.DecisionID(kept[len(r.hash):]), nil
 }
 
 // proposal is a decision scored, not yet written.
