@@ -185,12 +185,18 @@ type Factorer interface {
 type Factored interface {
 	// Words is how many words hold what one side says.
 	Words() int
-	// Reach writes into dst what a side says of a row; dst is Words long, and
-	// only that side's columns of the row are read.
-	Reach(dst []uint64, side uint8, row []float64)
-	// Score returns the same bits as Predict for a row, given what Reach says
-	// of its case and its candidate. scratch is at least Words long.
-	Score(scratch, ofCase, ofCandidate []uint64, row []float64) float64
+	// Reach writes into dst what the case or the candidate says of a row; dst is
+	// Words long, own holds that side's columns in the order of the table.
+	Reach(dst []uint64, side uint8, own []float64)
+	// Scores writes the same bits as Predict for the row of a case and each of
+	// its candidates. pairs holds the columns of the pair, a row a candidate.
+	Scores(dst []float64, of Half, candidates []Half, pairs []float64)
+}
+
+// Half is a case or a candidate: its own columns, and what Reach says of them.
+type Half struct {
+	Own   []float64
+	Words []uint64
 }
 
 // Code returns the number that stands for a category: the upper 52 bits of the

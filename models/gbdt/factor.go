@@ -7,9 +7,6 @@ import (
 	"bellwether/models/target"
 )
 
-// leafBits is how many leaves of a tree fit a word.
-const leafBits = 64
-
 // The sides of an input, as Factor is told them: a row is made of what one case
 // and one candidate say by themselves and of what only the two together do.
 const (
@@ -19,69 +16,106 @@ const (
 	sides
 )
 
+const (
+	// leafBits is how many leaves of a tree fit a word; half of it, two trees.
+	leafBits = 64
+	// blockWords is how many words are taken together: a vector of 256 bits.
+	blockWords = 4
+	// mostTable is how many words the tables of a model may take, half a gigabyte:
+	// a larger model is scored by whole rows.
+	mostTable = 64 << 20
+)
+
 // factored scores a model by leaves that stay reachable: each tree has one bit
-// per leaf, and the tests on one input leave a word per tree, looked up by the
-// input's bin. ANDed over all inputs one bit per tree remains, the leaf of the
-// row. The words of a case are made once for all its candidates, those of a
-// candidate once for all cases. After Lucchese et al., QuickScorer, SIGIR 2015.
+// per leaf, and the tests on one input leave a row of words over all trees,
+// looked up by the input's bin. ANDed over all inputs one bit per tree remains,
+// the leaf of the row. The words of a case are made once for all its candidates,
+// those of a candidate once for all cases. After Lucchese et al., QuickScorer,
+// SIGIR 2015; two trees share a word while none has more than 32 leaves.
 type factored struct {
 	base   float64
 	loss   logLoss
-	trees  int
-	values []float64 // leafBits a tree
+	slot   int       // leaves a tree has room for: 32 or 64
+	full   []uint64  // a row with every leaf reachable; whole blocks, filled up with trees of one leaf worth 0
+	values []float64 // of each tree's leaves, slot a tree
+	table  []uint64  // every input's rows of words, one a bin
 	sides  [sides][]asked
+	pairs  int        // inputs of the pair's side
+	width  [sides]int // columns of each side
 }
 
 // asked is a column, or a pair of columns, and the inputs made of it.
 type asked struct {
-	a, b   int            // columns; b is -1 for a single one
+	a, b   place          // of the columns; b is nowhere for a single one
 	levels *target.Lookup // nil: a number
 	cuts   []float64
 	inputs []reach
 }
 
+// place is where a column stands: its side, and its place there.
+type place struct{ side, at int }
+
+var nowhere = place{side: sides}
+
 // reach is what the tests on one input leave reachable.
 type reach struct {
-	bins  []uint8  // of the levels, as binSlot has them; nil for a number
-	trees []uint32 // that ask the input
-	words []uint64 // of bin b and trees[k] at b*len(trees)+k
+	bins []uint8 // of the levels, as binSlot has them; nil for a number
+	row  int     // of bin 0 in the table
 }
 
-// Factor implements models.Factorer. Trees of more than 64 leaves cannot be.
+// Factor implements models.Factorer. Trees of more than 64 leaves cannot be, nor
+// a model whose tables would be too large.
 func (m *Model) Factor(side []uint8) (models.Factored, bool) {
 	if len(side) != m.width {
 		return nil, false
 	}
-	f := &factored{base: m.base, loss: m.loss, trees: len(m.trees), values: make([]float64, leafBits*len(m.trees))}
-	under := make([][]uint64, len(m.trees))
-	for i, t := range m.trees {
-		var ok bool
-		if under[i], ok = t.leaves(f.values[leafBits*i:]); !ok {
-			return nil, false
-		}
+	f := &factored{base: m.base, loss: m.loss}
+	under, ok := f.leaves(m.trees)
+	if !ok {
+		return nil, false
 	}
-	stats := make([]asked, len(m.enc.stats))
-	for i, s := range m.enc.stats {
-		stats[i] = asked{a: s.a, b: s.b, levels: target.NewLookup(s.keys)}
+	need := 0
+	for _, in := range m.enc.inputs {
+		need += in.bins(m.enc) * len(f.full)
 	}
-	for i, in := range m.enc.inputs {
-		r := reachOf(m.trees, under, int32(i), in.bins(m.enc))
-		if in.kind == numeric {
-			s := side[in.col]
-			f.sides[s] = append(f.sides[s], asked{a: in.col, b: -1, cuts: in.cuts, inputs: []reach{r}})
-			continue
-		}
-		r.bins = m.enc.binTable(in)
-		stats[in.stat].inputs = append(stats[in.stat].inputs, r)
+	if need > mostTable {
+		return nil, false
 	}
-	for _, s := range stats {
-		at := side[s.a]
-		if s.b >= 0 && side[s.b] != at {
-			at = sidePair
-		}
-		f.sides[at] = append(f.sides[at], s)
-	}
+	f.table = make([]uint64, 0, need)
+	f.ask(m, side, under)
 	return f, true
+}
+
+// leaves lays out the trees' leaves; it returns the bits of the leaves under
+// each node, and false if a tree has too many.
+func (f *factored) leaves(trees []tree) (under [][]uint64, ok bool) {
+	f.slot = leafBits / 2
+	for _, t := range trees {
+		if len(t)/2+1 > f.slot {
+			f.slot = leafBits
+		}
+	}
+	perBlock := blockWords * leafBits / f.slot
+	blocks := (len(trees) + perBlock - 1) / perBlock
+	f.full = make([]uint64, blocks*blockWords)
+	f.values = make([]float64, blocks*perBlock*f.slot)
+	under = make([][]uint64, blocks*perBlock)
+	for i := range under {
+		under[i] = []uint64{1}
+		if i < len(trees) {
+			if under[i], ok = trees[i].leaves(f.values[f.slot*i:][:f.slot]); !ok {
+				return nil, false
+			}
+		}
+		f.put(f.full, i, under[i][0])
+	}
+	return under, true
+}
+
+// put sets a tree's bits in a row of words.
+func (f *factored) put(row []uint64, tree int, leaves uint64) {
+	at := tree * f.slot
+	row[at/leafBits] |= leaves << (at % leafBits)
 }
 
 // leaves writes the values of the leaves from left to right and returns, for
@@ -96,7 +130,7 @@ func (t tree) leaves(values []float64) ([]uint64, bool) {
 			under[i] = under[k] | under[k+1]
 			return ok
 		}
-		if next == leafBits {
+		if next == len(values) {
 			return false
 		}
 		values[next], under[i] = t[i].value, 1<<next
@@ -106,89 +140,198 @@ func (t tree) leaves(values []float64) ([]uint64, bool) {
 	return under, walk(0)
 }
 
-// reachOf tabulates what the tests on one input leave of each tree.
-func reachOf(trees []tree, under [][]uint64, in int32, bins int) reach {
-	var r reach
-	var columns [][]uint64
+// ask sorts the inputs by side and tabulates their tests.
+func (f *factored) ask(m *Model, side []uint8, under [][]uint64) {
+	places := make([]place, len(side))
+	for j, s := range side {
+		places[j] = place{int(s), f.width[s]}
+		f.width[s]++
+	}
+	tests := testsOf(m.trees, len(m.enc.inputs))
+	stats := make([]asked, len(m.enc.stats))
+	for i, s := range m.enc.stats {
+		stats[i] = asked{a: places[s.a], b: nowhere, levels: target.NewLookup(s.keys)}
+		if s.b >= 0 {
+			stats[i].b = places[s.b]
+		}
+	}
+	for i, in := range m.enc.inputs {
+		r := reach{row: f.tabulate(m.trees, tests[i], under, in.bins(m.enc))}
+		if in.kind == numeric {
+			s := side[in.col]
+			f.sides[s] = append(f.sides[s], asked{a: places[in.col], b: nowhere, cuts: in.cuts, inputs: []reach{r}})
+			continue
+		}
+		r.bins = m.enc.binTable(in)
+		stats[in.stat].inputs = append(stats[in.stat].inputs, r)
+	}
+	for _, q := range stats {
+		at := q.a.side
+		if q.b != nowhere && q.b.side != at {
+			at = sidePair
+		}
+		f.sides[at] = append(f.sides[at], q)
+	}
+	for _, q := range f.sides[sidePair] {
+		f.pairs += len(q.inputs)
+	}
+}
+
+// asker is a node that tests an input.
+type asker struct{ tree, node int }
+
+// testsOf lists the nodes that test each input.
+func testsOf(trees []tree, inputs int) [][]asker {
+	out := make([][]asker, inputs)
 	for i, t := range trees {
-		var words []uint64
-		for _, n := range t {
-			if n.kid == 0 || n.test.input != in {
-				continue
+		for k, n := range t {
+			if n.kid != 0 {
+				out[n.test.input] = append(out[n.test.input], asker{i, k})
 			}
-			if words == nil {
-				words = make([]uint64, bins)
-				for b := range words {
-					words[b] = ^uint64(0)
-				}
-			}
-			for b := range words {
-				lost := n.kid + 1 - n.test.right(uint8(b))
-				words[b] &^= under[i][lost]
-			}
-		}
-		if words != nil {
-			r.trees, columns = append(r.trees, uint32(i)), append(columns, words)
 		}
 	}
-	r.words = make([]uint64, bins*len(columns))
-	for k, words := range columns {
-		for b, w := range words {
-			r.words[b*len(columns)+k] = w
+	return out
+}
+
+// tabulate adds what the tests on one input leave of each tree, a row a bin, and
+// returns where.
+func (f *factored) tabulate(trees []tree, tests []asker, under [][]uint64, bins int) int {
+	at := len(f.table)
+	for b := range bins {
+		f.table = append(f.table, f.full...)
+		row := f.table[at+b*len(f.full):]
+		for _, q := range tests {
+			n := &trees[q.tree][q.node]
+			lost := under[q.tree][n.kid+1-n.test.right(uint8(b))]
+			bit := q.tree * f.slot
+			row[bit/leafBits] &^= lost << (bit % leafBits)
 		}
 	}
-	return r
+	return at
 }
 
 // Words implements models.Factored.
-func (f *factored) Words() int { return f.trees }
+func (f *factored) Words() int { return len(f.full) }
 
 // Reach implements models.Factored.
-func (f *factored) Reach(dst []uint64, side uint8, row []float64) {
-	for i := range dst {
-		dst[i] = ^uint64(0)
-	}
-	f.apply(dst, side, row)
-}
-
-// Score implements models.Factored.
-func (f *factored) Score(scratch, a, b []uint64, row []float64) float64 {
-	words := scratch[:f.trees]
-	a, b = a[:len(words)], b[:len(words)]
-	for i := range words {
-		words[i] = a[i] & b[i]
-	}
-	f.apply(words, sidePair, row)
-	score := f.base
-	for i, w := range words {
-		score += f.values[leafBits*i+bits.TrailingZeros64(w)&(leafBits-1)]
-	}
-	return f.loss.link(score)
-}
-
-func (f *factored) apply(words []uint64, side uint8, row []float64) {
+func (f *factored) Reach(dst []uint64, side uint8, own []float64) {
+	copy(dst, f.full)
 	for i := range f.sides[side] {
 		q := &f.sides[side][i]
 		if q.levels == nil {
-			q.inputs[0].and(words, int(binOf(q.cuts, row[q.a])))
+			f.and(dst, q.inputs[0].row, binOf(q.cuts, own[q.a.at]))
 			continue
 		}
-		key := target.Key(row[q.a])
-		if q.b >= 0 {
-			key = target.Pair(key, target.Key(row[q.b]))
+		key := target.Key(own[q.a.at])
+		if q.b != nowhere {
+			key = target.Pair(key, target.Key(own[q.b.at]))
 		}
 		at := q.levels.Find(key) + 1
-		for k := range q.inputs {
-			r := &q.inputs[k]
-			r.and(words, int(r.bins[at]))
+		for _, r := range q.inputs {
+			f.and(dst, r.row, r.bins[at])
 		}
 	}
 }
 
-func (r *reach) and(words []uint64, bin int) {
-	n := len(r.trees)
-	left := r.words[bin*n : (bin+1)*n]
-	for k, t := range r.trees {
-		words[t] &= left[k]
+func (f *factored) and(dst []uint64, row int, bin uint8) {
+	left := f.table[row+int(bin)*len(f.full):][:len(dst)]
+	for i, w := range left {
+		dst[i] &= w
 	}
+}
+
+// stackPairs is how many inputs of the pair's side fit on the stack.
+const stackPairs = 128
+
+// Scores implements models.Factored. It allocates nothing while the trees look
+// at no more than 128 inputs of the pair.
+func (f *factored) Scores(dst []float64, of models.Half, candidates []models.Half, pairs []float64) {
+	var stack [stackPairs * lanes]uint32
+	rows := stack[:]
+	if f.pairs > stackPairs {
+		rows = make([]uint32, f.pairs*lanes)
+	}
+	rows = rows[:f.pairs*lanes]
+	w := f.width[sidePair]
+	for i := 0; i < len(dst); i += lanes {
+		n := min(lanes, len(dst)-i)
+		f.find(rows, of.Own, candidates[i:i+n], pairs[i*w:(i+n)*w])
+		for r := range n {
+			sum := f.sum(of.Words, candidates[i+r].Words, rows[r*f.pairs:(r+1)*f.pairs])
+			dst[i+r] = f.loss.link(f.base + sum)
+		}
+	}
+}
+
+// find writes which row of the table each input of the pair's side leaves:
+// rows[r*f.pairs+k] for candidate r and input k.
+func (f *factored) find(rows []uint32, of []float64, candidates []models.Half, pairs []float64) {
+	var bins [lanes]uint8
+	k, words, step := 0, uint32(len(f.full)), f.width[sidePair]
+	for i := range f.sides[sidePair] {
+		q := &f.sides[sidePair][i]
+		if q.levels != nil {
+			for r := range candidates {
+				at := q.levels.Find(q.key(of, candidates[r].Own, pairs[r*step:])) + 1
+				for j, in := range q.inputs {
+					rows[r*f.pairs+k+j] = uint32(in.row) + words*uint32(in.bins[at])
+				}
+			}
+			k += len(q.inputs)
+			continue
+		}
+		if len(candidates) == lanes {
+			binLanes(&bins, q.cuts, pairs[q.a.at:], step)
+		} else {
+			for r := range candidates {
+				bins[r] = binOf(q.cuts, pairs[r*step+q.a.at])
+			}
+		}
+		for r := range candidates {
+			rows[r*f.pairs+k] = uint32(q.inputs[0].row) + words*uint32(bins[r])
+		}
+		k++
+	}
+}
+
+// key is the level of a row given by its sides.
+func (q *asked) key(of, own, pair []float64) uint64 {
+	from := [sides][]float64{of, own, pair}
+	key := target.Key(from[q.a.side][q.a.at])
+	if q.b != nowhere {
+		key = target.Pair(key, target.Key(from[q.b.side][q.b.at]))
+	}
+	return key
+}
+
+// sum adds up the values of the leaves that a, b and the rows of the table
+// leave, as sumLanes wants them added.
+func (f *factored) sum(a, b []uint64, rows []uint32) float64 {
+	var sum [sumLanes]float64
+	a, b = a[:len(f.full)], b[:len(f.full)]
+	for w := 0; w < len(a); w += blockWords {
+		a, b := (*[blockWords]uint64)(a[w:]), (*[blockWords]uint64)(b[w:])
+		x := [blockWords]uint64{a[0] & b[0], a[1] & b[1], a[2] & b[2], a[3] & b[3]}
+		for _, r := range rows {
+			t := (*[blockWords]uint64)(f.table[int(r)+w:])
+			x[0] &= t[0]
+			x[1] &= t[1]
+			x[2] &= t[2]
+			x[3] &= t[3]
+		}
+		if f.slot == leafBits {
+			v := (*[blockWords * leafBits]float64)(f.values[w*leafBits:])
+			for k := range x {
+				sum[k] += v[k*leafBits+bits.TrailingZeros64(x[k])&(leafBits-1)]
+			}
+			continue
+		}
+		const half = leafBits / 2
+		v := (*[2 * blockWords * half]float64)(f.values[2*w*half:])
+		for k := range x {
+			sum[2*k&3] += v[2*k*half+bits.TrailingZeros32(uint32(x[k]))&(half-1)]
+			sum[(2*k+1)&3] += v[(2*k+1)*half+bits.TrailingZeros32(uint32(x[k]>>32))&(half-1)]
+		}
+	}
+	return total(&sum)
 }

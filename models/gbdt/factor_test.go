@@ -13,7 +13,7 @@ import (
 func TestFactoredIsPredict(t *testing.T) {
 	train := mixed(3000, 1)
 	rng := rand.New(rand.NewPCG(3, 4))
-	for _, leaves := range []int{2, 31, 64} {
+	for _, leaves := range []int{2, 31, 32, 33, 64} {
 		fitted, err := gbdt.Learner{Trees: 30, Leaves: leaves, EarlyStop: -1, Threads: 1}.Fit(t.Context(), train, nil, 1)
 		if err != nil {
 			t.Fatal(err)
@@ -24,10 +24,6 @@ func TestFactoredIsPredict(t *testing.T) {
 			rows.X[j][10+j] = 1e300
 			rows.X[j][20+j] = models.Code("never seen")
 		}
-		want := make([]float64, rows.Len())
-		if err := fitted.Predict(want, rows); err != nil {
-			t.Fatal(err)
-		}
 		for range 6 {
 			side := make([]uint8, rows.Width())
 			for j := range side {
@@ -37,32 +33,48 @@ func TestFactoredIsPredict(t *testing.T) {
 			if !ok {
 				t.Fatalf("%d leaves cannot be factored", leaves)
 			}
-			checkFactored(t, f, side, rows, want)
+			checkFactored(t, f, fitted, side, rows)
 		}
 	}
 }
 
-// checkFactored scores every row with the parts of a case and a candidate that
-// were made from rows which agree with it on that side alone.
-func checkFactored(t *testing.T, f models.Factored, side []uint8, rows *models.Table, want []float64) {
+// checkFactored scores each row as the first candidate's of its case, with the
+// rows after it as the others: every candidate's answer is that of the row made
+// of the case's columns and its own.
+func checkFactored(t *testing.T, f models.Factored, fitted models.Model, side []uint8, rows *models.Table) {
 	t.Helper()
-	row, other := make([]float64, rows.Width()), make([]float64, rows.Width())
-	scratch, a, b := make([]uint64, f.Words()), make([]uint64, f.Words()), make([]uint64, f.Words())
-	reach := func(dst []uint64, s uint8, i int) {
-		rows.Row(other, (i+7)%rows.Len())
-		for j := range other {
-			if side[j] == s {
-				other[j] = row[j]
+	for i := 0; i < rows.Len(); i += 7 {
+		n := min(1+i%19, rows.Len()-i)
+		whole := make([]float64, 0, n*rows.Width())
+		of, candidates, pairs := models.Half{}, make([]models.Half, n), []float64(nil)
+		for r := range n {
+			for j, col := range rows.X {
+				x := col[i+r]
+				switch side[j] {
+				case 0:
+					x = col[i]
+					if r == 0 {
+						of.Own = append(of.Own, x)
+					}
+				case 1:
+					candidates[r].Own = append(candidates[r].Own, x)
+				default:
+					pairs = append(pairs, x)
+				}
+				whole = append(whole, x)
 			}
+			candidates[r].Words = make([]uint64, f.Words())
+			f.Reach(candidates[r].Words, 1, candidates[r].Own)
 		}
-		f.Reach(dst, s, other)
-	}
-	for i, w := range want {
-		rows.Row(row, i)
-		reach(a, 0, i)
-		reach(b, 1, i)
-		if got := f.Score(scratch, a, b, row); math.Float64bits(got) != math.Float64bits(w) {
-			t.Fatalf("row %d, sides %v: %v by parts, %v as a whole", i, side, got, w)
+		of.Words = make([]uint64, f.Words())
+		f.Reach(of.Words, 0, of.Own)
+		got, want := make([]float64, n), make([]float64, n)
+		f.Scores(got, of, candidates, pairs)
+		fitted.(models.RowsPredictor).PredictRows(want, whole)
+		for r := range n {
+			if math.Float64bits(got[r]) != math.Float64bits(want[r]) {
+				t.Fatalf("row %d, candidate %d, sides %v: %v by parts, %v as a whole", i, r, side, got[r], want[r])
+			}
 		}
 	}
 }
@@ -95,21 +107,34 @@ func BenchmarkFactored(b *testing.B) {
 	}
 	f, _ := fitted.(models.Factorer).Factor(side)
 	rows := numbersTable(n, width, 2)
-	flat := make([]float64, n*width)
-	candidate := make([]uint64, n*f.Words())
+	var flat, pairs []float64
+	var of models.Half
+	candidates := make([]models.Half, n)
 	for i := range n {
-		rows.Row(flat[i*width:(i+1)*width], i)
-		f.Reach(candidate[i*f.Words():(i+1)*f.Words()], 1, flat[i*width:(i+1)*width])
+		for j, col := range rows.X {
+			x := col[i]
+			switch side[j] {
+			case 0:
+				if x = col[0]; i == 0 {
+					of.Own = append(of.Own, x)
+				}
+			case 1:
+				candidates[i].Own = append(candidates[i].Own, x)
+			default:
+				pairs = append(pairs, x)
+			}
+			flat = append(flat, x)
+		}
+		candidates[i].Words = make([]uint64, f.Words())
+		f.Reach(candidates[i].Words, 1, candidates[i].Own)
 	}
-	lead, scratch := make([]uint64, f.Words()), make([]uint64, f.Words())
-	sum, dst := 0.0, make([]float64, n)
+	of.Words = make([]uint64, f.Words())
+	dst := make([]float64, n)
 	b.Run("by-parts", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			f.Reach(lead, 0, flat)
-			for i := range n {
-				sum += f.Score(scratch, lead, candidate[i*f.Words():(i+1)*f.Words()], flat[i*width:(i+1)*width])
-			}
+			f.Reach(of.Words, 0, of.Own)
+			f.Scores(dst, of, candidates, pairs)
 		}
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/candidate")
 	})

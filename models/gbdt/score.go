@@ -10,6 +10,13 @@ import (
 // not wait for each other.
 const lanes = 8
 
+// sumLanes is how many sums the trees' values are added in: tree t in sum
+// t%sumLanes, in order. Then an addition need not wait for the one before.
+const sumLanes = 4
+
+// total adds up the sums.
+func total(s *[sumLanes]float64) float64 { return (s[0] + s[1]) + (s[2] + s[3]) }
+
 // stackInputs is how many inputs' bins fit on the stack.
 const stackInputs = 1024
 
@@ -93,7 +100,7 @@ func (s *source) from(col, i int) (x []float64, step int) {
 	return s.rows[i*s.width+col:], s.width
 }
 
-// scores writes base plus the trees' values, added in order, for each row.
+// scores writes base plus the trees' values for each row.
 func (s *scorer) scores(dst []float64, src source, base float64) {
 	var stack [stackInputs * lanes]uint8
 	bins := stack[:]
@@ -104,15 +111,14 @@ func (s *scorer) scores(dst []float64, src source, base float64) {
 		n := min(lanes, len(dst)-i)
 		s.encode(bins, &src, i, n)
 		if n == 1 {
-			dst[i] = s.walk1(bins, base)
+			dst[i] = base + s.walk1(bins)
 			continue
 		}
-		var acc [lanes]float64
-		for r := range acc {
-			acc[r] = base
-		}
+		var acc [lanes][sumLanes]float64
 		s.walk8(&acc, bins)
-		copy(dst[i:i+n], acc[:])
+		for r := range n {
+			dst[i+r] = base + total(&acc[r])
+		}
 	}
 }
 
@@ -178,10 +184,11 @@ func binLanes(out *[lanes]uint8, cuts, x []float64, step int) {
 
 func (w *walker) next(bin uint8) uint32 { return w.kid + goesRight(bin, w.off, w.thr, w.mask) }
 
-// walk8 adds each tree's value to the score of each lane.
-func (s *scorer) walk8(acc *[lanes]float64, bins []uint8) {
+// walk8 adds each tree's value to the sums of each lane.
+func (s *scorer) walk8(acc *[lanes][sumLanes]float64, bins []uint8) {
 	nodes, values := s.nodes, s.values
-	for _, root := range s.roots {
+	for t, root := range s.roots {
+		k := t % sumLanes
 		a, b, c, d, e, f, g, h := root, root, root, root, root, root, root, root
 		for {
 			na, nb, nc, nd := &nodes[a], &nodes[b], &nodes[c], &nodes[d]
@@ -200,20 +207,21 @@ func (s *scorer) walk8(acc *[lanes]float64, bins []uint8) {
 				break
 			}
 		}
-		acc[0] += values[a]
-		acc[1] += values[b]
-		acc[2] += values[c]
-		acc[3] += values[d]
-		acc[4] += values[e]
-		acc[5] += values[f]
-		acc[6] += values[g]
-		acc[7] += values[h]
+		acc[0][k] += values[a]
+		acc[1][k] += values[b]
+		acc[2][k] += values[c]
+		acc[3][k] += values[d]
+		acc[4][k] += values[e]
+		acc[5][k] += values[f]
+		acc[6][k] += values[g]
+		acc[7][k] += values[h]
 	}
 }
 
 // walk1 walks four trees at a time with one row.
-func (s *scorer) walk1(bins []uint8, score float64) float64 {
+func (s *scorer) walk1(bins []uint8) float64 {
 	nodes, values := s.nodes, s.values
+	var sum [sumLanes]float64
 	roots := s.roots
 	for ; len(roots) >= 4; roots = roots[4:] {
 		a, b, c, d := roots[0], roots[1], roots[2], roots[3]
@@ -229,12 +237,12 @@ func (s *scorer) walk1(bins []uint8, score float64) float64 {
 				break
 			}
 		}
-		score += values[a]
-		score += values[b]
-		score += values[c]
-		score += values[d]
+		sum[0] += values[a]
+		sum[1] += values[b]
+		sum[2] += values[c]
+		sum[3] += values[d]
 	}
-	for _, a := range roots {
+	for k, a := range roots {
 		for n := &nodes[a]; ; n = &nodes[a] {
 			next := n.next(bins[uint(n.slot)*lanes])
 			if next == a {
@@ -242,7 +250,7 @@ func (s *scorer) walk1(bins []uint8, score float64) float64 {
 			}
 			a = next
 		}
-		score += values[a]
+		sum[k] += values[a]
 	}
-	return score
+	return total(&sum)
 }

@@ -267,8 +267,12 @@ func (p *Predictor) Factor(side []uint8) (*Factored, bool) {
 	return &Factored{parts, p.Calibrator}, ok
 }
 
-// Probability returns the same bits as PredictRows for one row, given what
-// Reach says of its case and its candidate.
-func (f *Factored) Probability(scratch, ofCase, ofCandidate []uint64, row []float64) Probability {
-	return probability(f.calibrator, f.Score(scratch, ofCase, ofCandidate, row))
+// Probabilities writes the same bits as PredictRows for the row of a case and
+// each of its candidates; see models.Factored.
+func (f *Factored) Probabilities(dst []Probability, of models.Half, candidates []models.Half, pairs []float64, s *Scratch) {
+	s.raw = slices.Grow(s.raw[:0], len(dst))[:len(dst)]
+	f.Scores(s.raw, of, candidates, pairs)
+	for i, r := range s.raw {
+		dst[i] = probability(f.calibrator, r)
+	}
 }
