@@ -66,46 +66,50 @@ func draw(c []record.Candidate, seed uint64) int {
 
 // tie orders equals: by a hash of the decision's seed, so by no property of the
 // partner, and the same again on replay.
-func (c *choice) tie(i int, d []record.Candidate) uint64 {
-	return mix(xxhash.Sum64String(string(d[i].Partner))^c.seed) * 0x9fb21c651e98df25
+func (c *Case) tie(a, b int) int {
+	of := func(i int) uint64 {
+		return mix(xxhash.Sum64String(string(c.candidates[i].partner.ID))^c.seed) * 0x9fb21c651e98df25
+	}
+	return cmp.Compare(of(a), of(b))
 }
 
 // plain returns the candidate the plain rules would take: of those eligible the
 // one whose last offer is longest ago, never offered first.
-func (c *choice) plain(d []record.Candidate) int {
-	entries := c.router.Index.entries
+func (c *Case) plain() int {
 	best := 0
-	for i := range c.numbers {
-		order := cmp.Or(cmp.Compare(entries[c.numbers[i]].lastOffer, entries[c.numbers[best]].lastOffer),
-			cmp.Compare(c.tie(i, d), c.tie(best, d)))
-		if order < 0 {
+	for i := range c.candidates {
+		a, b := c.candidates[i].lastOffer, c.candidates[best].lastOffer
+		if a < b || a == b && c.tie(i, best) < 0 {
 			best = i
 		}
 	}
 	return best
 }
 
-// order returns the best few candidates by value, and the chosen one if it is
+// ranking returns the best few candidates by value, and the chosen one if it is
 // not among them.
-func (c *choice) order(d []record.Candidate, chosen int) []int {
-	s := c.scratch
-	s.order = s.order[:0]
-	most := c.router.Index.policy.shown()
+func (c *Case) ranking(d []record.Candidate, chosen int) []int {
+	most := c.policy.shown()
+	order := c.order[:0]
 	better := func(a, b int) int {
-		return cmp.Or(byValue(d[b], d[a]), cmp.Compare(c.tie(a, d), c.tie(b, d)))
+		if by := byValue(d[b], d[a]); by != 0 {
+			return by
+		}
+		return c.tie(a, b)
 	}
 	for i := range d {
-		at, _ := slices.BinarySearchFunc(s.order, i, better)
-		if at == most {
+		if len(order) == most && better(order[most-1], i) < 0 {
 			continue
 		}
-		if len(s.order) == most {
-			s.order = s.order[:most-1]
+		at, _ := slices.BinarySearchFunc(order, i, better)
+		if len(order) == most {
+			order = order[:most-1]
 		}
-		s.order = slices.Insert(s.order, at, i)
+		order = slices.Insert(order, at, i)
 	}
-	if !slices.Contains(s.order, chosen) {
-		s.order = append(s.order, chosen)
+	if !slices.Contains(order, chosen) {
+		order = append(order, chosen)
 	}
-	return s.order
+	c.order = order
+	return order
 }

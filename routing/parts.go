@@ -5,6 +5,7 @@ import (
 
 	"bellwether/datasets/record"
 	"bellwether/features"
+	"bellwether/models"
 	"bellwether/models/trial"
 )
 
@@ -16,9 +17,12 @@ type parts struct {
 	each []*trial.Factored // win, and accept where there is one
 }
 
-// split returns the model in parts for a set, nil where one of its predictors
-// cannot be split.
+// split returns the model in parts for a set, nil where there is none or one of
+// its predictors cannot be split.
 func (m *Model) split(set *features.Set) *parts {
+	if m == nil {
+		return nil
+	}
 	m.splitting.Do(func() {
 		p := &parts{set: set}
 		for _, predictor := range []*trial.Predictor{m.Win, m.Accept} {
@@ -47,11 +51,12 @@ func sidesOf(set *features.Set) []uint8 {
 	return side
 }
 
-// words makes room for what one side says to each predictor.
-func (p *parts) words(dst [][]uint64) [][]uint64 {
+// reach writes what the columns of one side say to each predictor.
+func (p *parts) reach(dst [][]uint64, side features.Side, own []float64) [][]uint64 {
 	dst = slices.Grow(dst[:0], len(p.each))[:len(p.each)]
 	for i, f := range p.each {
 		dst[i] = slices.Grow(dst[i][:0], f.Words())[:f.Words()]
+		f.Reach(dst[i], uint8(side), own)
 	}
 	return dst
 }
@@ -64,35 +69,33 @@ type reach struct {
 
 // of returns what a partner's block says, made anew for another model. Two
 // decisions at once may both make it: the same bits.
-func (p *parts) of(b *block, row []float64) [][]uint64 {
+func (p *parts) of(b *block) [][]uint64 {
 	if r := b.reach.Load(); r != nil && r.parts == p {
 		return r.words
 	}
-	r := &reach{parts: p, words: p.words(nil)}
-	for i, f := range p.each {
-		f.Reach(r.words[i], uint8(features.Partner), row)
-	}
+	r := &reach{p, p.reach(nil, features.Partner, b.values)}
 	b.reach.Store(r)
 	return r.words
 }
 
 // ofCase makes what the lead says, once for all candidates.
-func (p *parts) ofCase(s *Scratch, row []float64) {
-	s.ofLead = p.words(s.ofLead)
-	most := 0
-	for i, f := range p.each {
-		f.Reach(s.ofLead[i], uint8(features.Lead), row)
-		most = max(most, f.Words())
-	}
-	s.words = slices.Grow(s.words[:0], most)[:most]
-}
+func (p *parts) ofCase(c *Case) { c.words = p.reach(c.words, features.Lead, c.ofLead) }
 
-// predict writes a candidate's probabilities.
-func (p *parts) predict(out *record.Candidate, s *Scratch, b *block, row []float64) {
-	partner := p.of(b, row)
-	win := p.each[0].Probability(s.words, s.ofLead[0], partner[0], row)
-	out.Win, out.WinLo, out.WinHi, out.Accept = win.P, win.Lo, win.Hi, 1
-	if len(p.each) > 1 {
-		out.Accept = p.each[1].Probability(s.words, s.ofLead[1], partner[1], row).P
+// predict writes the probabilities of the candidates from one on.
+func (p *parts) predict(out []record.Candidate, c *Case, from int) {
+	n := len(out)
+	c.halves = slices.Grow(c.halves[:0], n)[:n]
+	pairs := c.pairsOf(from, from+n)
+	for k, f := range p.each {
+		for i := range c.halves {
+			b := c.candidates[from+i].block
+			c.halves[i] = models.Half{Own: b.values, Words: p.of(b)[k]}
+		}
+		f.Probabilities(c.chance[:n], models.Half{Own: c.ofLead, Words: c.words[k]}, c.halves, pairs, &c.trial)
+		if k == 0 {
+			setWin(out, c.chance)
+		} else {
+			setAccept(out, c.chance)
+		}
 	}
 }

@@ -93,7 +93,7 @@ func BenchmarkScore(b *testing.B) {
 			if name == "whole-rows" {
 				r.Model.splitting.Do(func() {})
 			}
-			var s Scratch
+			var s Case
 			n := 0
 			for b.Loop() {
 				d, err := r.Route(newLead("x"), st, Request{Now: day0}, &s)

@@ -63,30 +63,27 @@ func at(row []float64, i int, usual float64) float64 {
 
 // profile is a ranked candidate while its reasons are found.
 type profile struct {
-	c   *choice
-	e   *entry
+	c   *Case
+	of  *candidate
 	row []float64
 }
 
 // value returns a feature of the candidate, NaN when it is not known.
 func (p *profile) value(name string) float64 {
-	if i, ok := p.c.router.Set.Column(name); ok {
+	if i, ok := p.c.set.Column(name); ok {
 		return p.row[i]
 	}
 	return math.NaN()
 }
 
 // rank fills the few candidates that people are shown.
-func (c *choice) rank(d *record.Decision, chosen int) {
-	partnerAt, _, width := c.prepare()
+func (c *Case) rank(d *record.Decision, chosen int) {
+	width := c.set.Width()
 	p := &profile{c: c, row: make([]float64, width)}
-	copy(p.row, c.scratch.lead)
 	blame := make([]float64, width)
-	for _, i := range c.order(d.Candidates, chosen) {
-		p.e = c.router.Index.entries[c.numbers[i]]
-		if _, err := c.fill(p.row[partnerAt:], p.e); err != nil {
-			continue // score filled the same row: it cannot fail now
-		}
+	for _, i := range c.ranking(d.Candidates, chosen) {
+		p.of = &c.candidates[i]
+		c.row(p.row, p.of)
 		k := record.Ranked{Candidate: d.Candidates[i], Values: map[string]float64{}}
 		for _, name := range shownFeatures {
 			p.keep(&k, name)
@@ -110,7 +107,7 @@ func (p *profile) keep(k *record.Ranked, name string) {
 
 // enough sets whether the probability rests on enough data, and says why not.
 func (p *profile) enough(k *record.Ranked) string {
-	ev := &p.c.router.Index.policy.Evidence
+	ev := &p.c.policy.Evidence
 	most, least := setting(ev.Width, 0.35), setting(ev.Offers, 5)
 	decided := math.Round(math.Expm1(p.value(featDecided)))
 	switch {
@@ -128,14 +125,13 @@ func (p *profile) enough(k *record.Ranked) string {
 // business says what beside the probabilities went into the value.
 func (p *profile) business(k *record.Ranked) []string {
 	var out []string
-	if left := p.e.room(p.c.now); left > 0 {
-		out = append(out, fmt.Sprintf("has room for %s in this period", count(float64(left), "more lead")))
+	if p.of.room > 0 {
+		out = append(out, fmt.Sprintf("has room for %s in this period", count(float64(p.of.room), "more lead")))
 	}
 	if k.Price > 0.005*p.c.amount {
-		out = append(out, fmt.Sprintf("its work in hand (%d open) counts %s of the amount against it", p.e.load.Open, percent(k.Price/p.c.amount)))
+		out = append(out, fmt.Sprintf("its work in hand (%d open) counts %s of the amount against it", p.of.open, percent(k.Price/p.c.amount)))
 	}
-	policy := &p.c.router.Index.policy
-	if lift := policy.Fairness.lift(&p.e.load, p.c.now.Unix()); lift > 0.001 {
+	if lift := p.c.policy.Fairness.lift(p.of.recent); lift > 0.001 {
 		out = append(out, fmt.Sprintf("lifted by %s of the amount, because it was offered little lately", percent(lift)))
 	}
 	return out
@@ -190,10 +186,10 @@ const leastEffect = 0.04
 // effects sums the model's contributions by family, largest first; nil without
 // a model that can say.
 func (p *profile) effects(blame []float64) []effect {
-	if p.c.router.Model == nil {
+	if p.c.model == nil {
 		return nil
 	}
-	model, ok := p.c.router.Model.Win.Model.(interface {
+	model, ok := p.c.model.Win.Model.(interface {
 		Contributions(dst, row []float64) float64
 	})
 	if !ok {
@@ -202,7 +198,7 @@ func (p *profile) effects(blame []float64) []effect {
 	model.Contributions(blame, p.row)
 	var out []effect
 	place := map[string]int{}
-	for i, f := range p.c.router.Set.Features() {
+	for i, f := range p.c.set.Features() {
 		if f.Side == features.Lead || blame[i] == 0 {
 			continue
 		}
@@ -241,7 +237,7 @@ func family(name string) string {
 // words says a feature of the candidate in a sentence; "" when it is not known
 // or has no words.
 func (p *profile) words(name string) string {
-	i, ok := p.c.router.Set.Column(name)
+	i, ok := p.c.set.Column(name)
 	if !ok || math.IsNaN(p.row[i]) {
 		return ""
 	}
@@ -249,7 +245,7 @@ func (p *profile) words(name string) string {
 	if text, special := p.special(name, x); special {
 		return text
 	}
-	f := &p.c.router.Set.Features()[i]
+	f := &p.c.set.Features()[i]
 	switch {
 	case f.Kind != 0, strings.HasSuffix(name, "_sd"), strings.HasPrefix(f.Unit, "log"):
 		return ""
@@ -269,11 +265,11 @@ func (p *profile) words(name string) string {
 func (p *profile) special(name string, x float64) (text string, ok bool) {
 	switch name {
 	case "partner_tier":
-		return said("is tier %s", p.e.partner.Tier), true
+		return said("is tier %s", p.of.partner.Tier), true
 	case "partner_kind":
-		return said("is of the kind %s", p.e.partner.Kind), true
+		return said("is of the kind %s", p.of.partner.Kind), true
 	case "partner_region":
-		return said("sits in %s", p.e.partner.Home.Region), true
+		return said("sits in %s", p.of.partner.Home.Region), true
 	case "partner_id", featDecided, featWinRate:
 		wins, losses := p.value("partner_wins_life"), p.value("partner_losses_life")
 		rate := p.value(featWinRate)
@@ -337,8 +333,8 @@ func (p *profile) segment(dimension string) string {
 }
 
 // tell says in words what was decided.
-func (c *choice) tell(d *record.Decision, chosen int) {
-	k, policy := d.Candidates[chosen], &c.router.Index.policy
+func (c *Case) tell(d *record.Decision, chosen int) {
+	k, policy := d.Candidates[chosen], c.policy
 	first := fmt.Sprintf("%s: chance to win %s (%s to %s)", k.Partner, percent(k.Win), percent(k.WinLo), percent(k.WinHi))
 	if k.Accept != 1 {
 		first += fmt.Sprintf(", to accept %s", percent(k.Accept))
@@ -366,7 +362,7 @@ func (c *choice) tell(d *record.Decision, chosen int) {
 }
 
 // tellNobody says why nobody can take the lead.
-func (c *choice) tellNobody(d *record.Decision) {
+func (c *Case) tellNobody(d *record.Decision) {
 	if len(c.refused) == 0 {
 		d.Reasons = []string{"there are no partners"}
 		return
@@ -375,7 +371,7 @@ func (c *choice) tellNobody(d *record.Decision) {
 }
 
 // refusedInWords lists the rules that refused and how many each.
-func (c *choice) refusedInWords() string {
+func (c *Case) refusedInWords() string {
 	var parts []string
 	for _, r := range c.refused {
 		parts = append(parts, fmt.Sprintf("%d %s (%s)", r.Set.GetCardinality(), r.Rule, r.Reason))

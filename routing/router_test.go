@@ -138,7 +138,7 @@ func TestRouteReplays(t *testing.T) {
 	request := Request{Now: day0, Seed: 42, Position: 7, ID: "d1", LeadRef: "ref", Offer: "o1", Previous: "d0", Exclude: []record.PartnerID{"p0010"}}
 	lead := newLead("new")
 	r, st := w.fold(t, len(w.log))
-	var scratch Scratch
+	var scratch Case
 	if _, err := r.Route(newLead("another"), st, Request{Now: day0, Seed: 3}, &scratch); err != nil {
 		t.Fatal(err)
 	}
@@ -395,7 +395,7 @@ func TestRouteAllocates(t *testing.T) {
 	count := func(partners int) float64 {
 		w := newWorld(partners, 1000, 8)
 		r, st := w.fold(t, len(w.log))
-		var s Scratch
+		var s Case
 		lead := newLead("x")
 		return testing.AllocsPerRun(5, func() {
 			if _, err := r.Route(lead, st, Request{Now: day0}, &s); err != nil {
@@ -419,7 +419,7 @@ func BenchmarkRoute(b *testing.B) {
 			if name == "5000" {
 				lead.Place.Region = ""
 			}
-			var s Scratch
+			var s Case
 			var n int
 			for b.Loop() {
 				d, err := r.Route(lead, st, Request{Now: day0}, &s)

@@ -28,13 +28,13 @@ type Engine struct {
 	win   winModel
 	state condition
 
-	disk    disk
-	scratch chan *routing.Scratch
-	ingest  sync.Mutex // held by writers of events that bring their own ids
-	swap    sync.Mutex // held while a model is taken up
-	ward    ward
-	calls   sync.WaitGroup // calls in flight that may write
-	tasks   tasks
+	disk   disk
+	cases  chan *routing.Case // free ones, one per decision scored at the same time
+	ingest sync.Mutex         // held by writers of events that bring their own ids
+	swap   sync.Mutex         // held while a model is taken up
+	ward   ward
+	calls  sync.WaitGroup // calls in flight that may write
+	tasks  tasks
 }
 
 // condition is whether the engine can answer.
@@ -66,9 +66,9 @@ func Start(ctx context.Context, st *store.Store, reg *registry.Registry, cfg Con
 		return nil, err
 	}
 	e := &Engine{cfg: cfg, store: st, registry: reg, folder: folder{st, cfg.Logger},
-		disk: disk{newTickets(), make(chan struct{}, 1)}, scratch: make(chan *routing.Scratch, cfg.Scorers)}
+		disk: disk{newTickets(), make(chan struct{}, 1)}, cases: make(chan *routing.Case, cfg.Scorers)}
 	for range cfg.Scorers {
-		e.scratch <- new(routing.Scratch)
+		e.cases <- new(routing.Case)
 	}
 	ticket, err := st.Flush() // of whoever had the store before
 	if err != nil {

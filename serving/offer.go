@@ -155,13 +155,12 @@ func (e *Engine) offerNext(ctx context.Context, id record.DecisionID, a answer) 
 		return nil, err
 	}
 	var out *Routed
-	err = e.decide(ctx, lead, this.Decision.Greedy, id, func(p *proposal, now time.Time, batch *store.Batch) error {
+	err = e.decide(ctx, question{lead, this.Decision.Greedy, id, began}, func(p *proposal, now time.Time, batch *store.Batch) error {
 		out = nil
 		before, err := e.endable(id, now, a.state)
 		if err != nil || before.State == a.state {
 			return err
 		}
-		p.decision.LatencyMicros = e.cfg.Clock().Sub(began).Microseconds()
 		e.enterAnswer(batch, now, before, a)
 		next, err := e.enterDecision(batch, now, p, before)
 		if err != nil {

@@ -67,13 +67,12 @@ func (e *Engine) Route(ctx context.Context, lead *record.Lead, o RouteOptions) (
 		return out, err
 	}
 	var out *Routed
-	err = e.decide(ctx, lead, o.greedy(), "", func(p *proposal, now time.Time, batch *store.Batch) error {
+	err = e.decide(ctx, question{lead: lead, greedy: o.greedy(), began: began}, func(p *proposal, now time.Time, batch *store.Batch) error {
 		// Somebody may have decided it while it was being scored here.
 		var err error
 		if out, err = e.priorRoute(req, batch); out != nil || err != nil {
 			return err
 		}
-		p.decision.LatencyMicros = e.cfg.Clock().Sub(began).Microseconds()
 		offer, err := e.enterDecision(batch, now, p, nil)
 		if err != nil {
 			return err
@@ -93,7 +92,8 @@ func (e *Engine) Preview(ctx context.Context, lead *record.Lead, o RouteOptions)
 	if err := lead.Validate(); err != nil {
 		return nil, err
 	}
-	p, err := e.propose(ctx, lead, o.greedy(), "")
+	began := e.cfg.Clock()
+	p, err := e.propose(ctx, question{lead: lead, greedy: o.greedy(), began: began})
 	if err != nil {
 		return nil, err
 	}
@@ -254,18 +254,37 @@ func (e *Engine) boundTo(r routeRequest) (record.DecisionID, error) {
 type proposal struct {
 	lead     *record.Lead
 	decision *record.Decision
+	body     []byte // the decision as the log holds it, made before the book is locked
 	ticket   uint64 // of what it rests on
 }
 
-// propose scores a lead on the book as it is.
-func (e *Engine) propose(ctx context.Context, lead *record.Lead, greedy bool, previous record.DecisionID) (*proposal, error) {
-	var scratch *routing.Scratch
+// question is a lead to decide and how.
+type question struct {
+	lead     *record.Lead
+	greedy   bool
+	previous record.DecisionID
+	began    time.Time
+}
+
+// propose reads what a decision rests on from the book as it is, and decides
+// while others go on writing in the book.
+func (e *Engine) propose(ctx context.Context, q question) (*proposal, error) {
+	var c *routing.Case
 	select {
-	case scratch = <-e.scratch:
+	case c = <-e.cases:
 	case <-ctx.Done():
 		return nil, record.Errorf(record.Unavailable, "route", "%w", context.Cause(ctx))
 	}
-	defer func() { e.scratch <- scratch }()
+	defer func() { e.cases <- c }()
+	ticket, err := e.look(c, q)
+	if err != nil {
+		return nil, err
+	}
+	return e.conclude(c, q, ticket)
+}
+
+// look reads a case from the book under the read lock.
+func (e *Engine) look(c *routing.Case, q question) (ticket uint64, err error) {
 	e.mu.RLock()
 	for e.stale(e.stamp()) {
 		e.mu.RUnlock()
@@ -274,23 +293,30 @@ func (e *Engine) propose(ctx context.Context, lead *record.Lead, greedy bool, pr
 	}
 	defer e.mu.RUnlock()
 	if e.state.broken != nil {
-		return nil, e.state.broken
+		return 0, e.state.broken
 	}
-	return e.score(lead, greedy, previous, scratch)
+	return e.readCase(c, q)
 }
 
-// score decides on the book; the caller holds mu, at least for reading.
-func (e *Engine) score(lead *record.Lead, greedy bool, previous record.DecisionID, scratch *routing.Scratch) (*proposal, error) {
+// readCase reads a case from the book; the caller holds mu, at least for
+// reading.
+func (e *Engine) readCase(c *routing.Case, q question) (ticket uint64, err error) {
 	now := e.stamp()
 	router := routing.Router{Set: e.book.set, Index: e.book.index, Model: e.win.model}
-	d, err := router.Route(lead, e.book.state, routing.Request{
-		Now: now, Seed: e.store.Seed(), Greedy: greedy, Position: e.book.next, Previous: previous,
-		ID: record.DecisionID(newID(now)), Offer: record.OfferID(newID(now)), LeadRef: e.leadRef(lead.ID),
-	}, scratch)
+	err = router.Read(c, q.lead, e.book.state, routing.Request{
+		Now: now, Seed: e.store.Seed(), Greedy: q.greedy, Position: e.book.next, Previous: q.previous,
+		ID: record.DecisionID(newID(now)), Offer: record.OfferID(newID(now)), LeadRef: e.leadRef(q.lead.ID),
+	})
+	return e.store.Ticket(), err
+}
+
+func (e *Engine) conclude(c *routing.Case, q question, ticket uint64) (*proposal, error) {
+	d, err := c.Decide()
 	if err != nil {
 		return nil, err
 	}
-	return &proposal{lead: lead, decision: d, ticket: e.store.Ticket()}, nil
+	d.LatencyMicros = e.cfg.Clock().Sub(q.began).Microseconds()
+	return &proposal{lead: q.lead, decision: d, body: record.AppendDecision(nil, d), ticket: ticket}, nil
 }
 
 // holds reports whether a proposal may still be carried out, by the same rules
@@ -314,19 +340,23 @@ const optimistic = 2
 // decide scores a lead and hands the proposal to enter once it is sure that it
 // can be carried out; enter puts what is to be written into the batch. decide
 // returns when that is on disk.
-func (e *Engine) decide(ctx context.Context, lead *record.Lead, greedy bool, previous record.DecisionID,
-	enter func(p *proposal, now time.Time, batch *store.Batch) error) error {
+func (e *Engine) decide(ctx context.Context, q question, enter func(p *proposal, now time.Time, batch *store.Batch) error) error {
 	for try := 0; ; try++ {
 		var p *proposal
 		var err error
 		if try < optimistic {
-			if p, err = e.propose(ctx, lead, greedy, previous); err != nil {
+			if p, err = e.propose(ctx, q); err != nil {
 				return err
 			}
 		}
 		err = e.writeAndWait(ctx, func(now time.Time, batch *store.Batch) error {
 			if p == nil {
-				if p, err = e.score(lead, greedy, previous, nil); err != nil {
+				var c routing.Case
+				ticket, err := e.readCase(&c, q)
+				if err != nil {
+					return err
+				}
+				if p, err = e.conclude(&c, q, ticket); err != nil {
 					return err
 				}
 			} else if ok, err := e.holds(p); err != nil || !ok {
@@ -353,7 +383,7 @@ func (e *Engine) enterDecision(batch *store.Batch, now time.Time, p *proposal, b
 		i := batch.Append(store.Lead, func(dst []byte) []byte { return append(dst, body...) })
 		batch.PutPosition(store.LeadKey(lead.ID), i)
 	}
-	i := batch.Append(store.Decision, func(dst []byte) []byte { return record.AppendDecision(dst, d) })
+	i := batch.Append(store.Decision, func(dst []byte) []byte { return append(dst, p.body...) })
 	batch.PutPosition(store.DecisionKey(d.ID), i)
 	batch.Put(store.ChainKey(lead.ID), []byte(d.ID))
 	if before != nil {

@@ -145,7 +145,7 @@ func (c *comparison) contenders() ([]*contender, error) {
 
 // bellwether routes as the engine does, exploration included.
 func bellwether() func(*contest) record.PartnerID {
-	scratch := &routing.Scratch{}
+	scratch := &routing.Case{}
 	return func(g *contest) record.PartnerID {
 		router := routing.Router{Set: g.c.set, Index: g.index, Model: g.c.model}
 		d, err := router.Route(g.lead, g.state, routing.Request{Now: g.now, Seed: 1, ID: record.DecisionID(g.lead.ID)}, scratch)
