@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"bellwether/datasets/record"
 
@@ -45,78 +46,105 @@ func readParquet[T any](ctx context.Context, f *file, w wanted[T], give func() *
 	})
 }
 
-// columnsReader reads batches of Parquet columns side by side. The library's own
-// reader of records refuses a batch in which a dictionary changes, as it does at
-// the end of a row group; here the batch is cut there.
+// columnsReader reads batches of Parquet columns side by side. A batch ends with
+// its row group at the latest.
 type columnsReader struct {
-	schema  *arrow.Schema
-	columns []*pqarrow.ColumnReader
-	pending *array.TableReader
+	pq     *pqfile.Reader
+	schema *arrow.Schema
+	leaves []*leaf                 // per column; nil where the library has to read
+	nested []*pqarrow.ColumnReader // per column; nil where a leaf reads
+	group  int                     // the next row group
+	left   int64                   // rows of the open one
 }
 
 func (r *columnsReader) next() (arrow.Record, error) {
-	if r.pending != nil && r.pending.Next() {
-		batch := r.pending.Record()
-		batch.Retain()
-		return batch, nil
+	for r.left <= 0 {
+		if r.group == r.pq.NumRowGroups() {
+			return nil, io.EOF
+		}
+		group := r.pq.RowGroup(r.group)
+		for _, l := range r.leaves {
+			if l == nil {
+				continue
+			}
+			if err := l.open(group); err != nil {
+				return nil, err
+			}
+		}
+		r.group, r.left = r.group+1, group.NumRows()
 	}
-	columns := make([]arrow.Column, len(r.columns))
-	rows := -1
-	for i, c := range r.columns {
-		data, err := c.NextBatch(chunkRows)
+	n := min(r.left, chunkRows)
+	r.left -= n
+	cells := make([]arrow.Array, len(r.leaves))
+	for i := range cells {
+		var err error
+		if l := r.leaves[i]; l != nil {
+			cells[i], err = l.next(int(n))
+		} else {
+			cells[i], err = r.library(i, n)
+		}
 		if err != nil {
 			return nil, err
 		}
-		if rows >= 0 && data.Len() != rows {
-			return nil, fmt.Errorf("column %s has %d rows where others have %d", r.schema.Field(i).Name, data.Len(), rows)
-		}
-		rows = data.Len()
-		columns[i] = *arrow.NewColumn(r.schema.Field(i), data)
 	}
-	if rows <= 0 {
-		return nil, io.EOF
+	return array.NewRecord(r.schema, cells, n), nil
+}
+
+// library reads the next n cells of a column that no leaf can read.
+func (r *columnsReader) library(i int, n int64) (arrow.Array, error) {
+	data, err := r.nested[i].NextBatch(n)
+	if err != nil {
+		return nil, err
 	}
-	r.pending = array.NewTableReader(array.NewTable(r.schema, columns, int64(rows)), chunkRows)
-	return r.next()
+	if int64(data.Len()) != n {
+		return nil, fmt.Errorf("column %s has %d rows where others have %d", r.schema.Field(i).Name, data.Len(), n)
+	}
+	if len(data.Chunks()) == 1 {
+		return data.Chunk(0), nil
+	}
+	return array.Concatenate(data.Chunks(), memory.DefaultAllocator)
 }
 
 // parquetBatches reads the wanted columns, words as dictionaries.
 func parquetBatches[T any](ctx context.Context, f *file, pq *pqfile.Reader, w wanted[T]) (*columnsReader, error) {
-	props := pqarrow.ArrowReadProperties{BatchSize: chunkRows}
 	words := map[string]bool{}
 	for _, field := range w.codec.Schema().Fields() {
 		words[field.Name] = field.Type.ID() == arrow.DICTIONARY
 	}
-	var leaves []int
-	schema := pq.MetaData().Schema
-	for i := range schema.NumColumns() {
-		path := schema.Column(i).ColumnPath()
-		if len(path) == 1 && words[path[0]] && schema.Column(i).PhysicalType() == parquet.Types.ByteArray {
-			props.SetReadDict(i, true)
-		}
-		if w.only == nil {
-			leaves = append(leaves, i)
-			continue
-		}
-		for _, name := range w.only {
-			if path[0] == name {
-				leaves = append(leaves, i)
-			}
-		}
-	}
-	reader, err := pqarrow.NewFileReader(pq, props, memory.DefaultAllocator)
+	reader, err := pqarrow.NewFileReader(pq, pqarrow.ArrowReadProperties{BatchSize: chunkRows}, memory.DefaultAllocator)
 	if err != nil {
 		return nil, f.errorf("has a schema that cannot be read: %v", err)
 	}
-	all := make([]int, pq.NumRowGroups())
-	for i := range all {
-		all[i] = i
+	r := &columnsReader{pq: pq}
+	groups, leaves := make([]int, pq.NumRowGroups()), map[int]bool{}
+	for i := range groups {
+		groups[i] = i
 	}
-	columns, arrowSchema, err := reader.GetFieldReaders(ctx, leaves, all)
-	if err != nil {
-		return nil, f.errorf("cannot be read: %v", err)
+	for i := range pq.MetaData().Schema.NumColumns() {
+		leaves[i] = true
 	}
-	return &columnsReader{schema: arrowSchema, columns: columns}, nil
+	var fields []arrow.Field
+	for i, column := range reader.Manifest.Fields {
+		if w.only != nil && !slices.Contains(w.only, column.Field.Name) {
+			continue
+		}
+		var flat *leaf
+		var nested *pqarrow.ColumnReader
+		if column.IsLeaf() {
+			flat = flatLeaf(pq, column.ColIndex, column.Field.Type, words[column.Field.Name])
+		}
+		field := *column.Field
+		if flat != nil {
+			field.Type = flat.typ
+		} else if nested, err = reader.GetFieldReader(ctx, i, leaves, groups); err != nil {
+			return nil, f.errorf("cannot be read: column %s: %v", field.Name, err)
+		} else {
+			field = *nested.Field()
+		}
+		fields, r.leaves, r.nested = append(fields, field), append(r.leaves, flat), append(r.nested, nested)
+	}
+	r.schema = arrow.NewSchema(fields, nil)
+	return r, nil
 }
 
 var arrowMagic = []byte("ARROW1")
