@@ -1,6 +1,8 @@
 package health
 
 import (
+	"cmp"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -16,23 +18,25 @@ type Book struct {
 	worth      func(record.Money) float64 // into the base currency; NaN: cannot say
 	qualifying []record.EventType
 	partners   map[record.PartnerID]*ledger
-	touched    map[record.DealID][]record.PartnerID // partners other than the owner, on deals still open
-	currencies map[string]int                       // how often each was met
+	deals      map[record.DealID]*dealing // those open, and those that may still be corrected
+	currencies map[string]int             // how often each was met
+	recent     recall[effect]
 }
 
 // ledger is one partner's part of the book. Days count from 1970.
 type ledger struct {
-	started  int64 // application or onboarding, Unix seconds; 0: not seen
-	firstWin int64 // 0: none yet
+	starts   firsts // application and onboarding
+	wins     firsts
 	surveys  []scored
-	portal   []dated // weighted portal use, a day each
-	activity []dated // qualifying activity, a day each
-	credits  []credit
+	portal   []dated  // weighted portal use, a day each
+	activity []dated  // qualifying activity, a day each
+	credits  []credit // by day
 }
 
 type scored struct {
 	day   int32
 	score float32
+	by    uint64
 }
 
 type dated struct {
@@ -47,6 +51,21 @@ type credit struct {
 	value    float32 // of the deal, base currency; NaN: not said
 	products uint8   // distinct products of an own deal
 	own      bool
+	by       uint64 // the deal_won
+}
+
+// dealing is what decides who is credited for a deal, in the order known.
+type dealing struct {
+	steps []step
+	known int32 // day of the last
+}
+
+// step is a touch, or an end of the deal.
+type step struct {
+	id      uint64
+	kind    record.EventType
+	partner record.PartnerID
+	credit  credit // of a deal won: the whole of it
 }
 
 // keepDays is how far back the book reaches: two years of deals, so that a
@@ -57,7 +76,7 @@ const keepDays = 731
 // as features.Set.Worth does.
 func NewBook(cfg Config, worth func(record.Money) float64) *Book {
 	return &Book{worth: worth, qualifying: cfg.withDefaults().Qualifying, partners: map[record.PartnerID]*ledger{},
-		touched: map[record.DealID][]record.PartnerID{}, currencies: map[string]int{}}
+		deals: map[record.DealID]*dealing{}, currencies: map[string]int{}}
 }
 
 func (b *Book) ledger(id record.PartnerID) *ledger {
@@ -75,53 +94,83 @@ var portalWeight = map[record.EventType]float32{record.PortalLogin: 1, record.Po
 
 // Observe takes in one event; what it does not need it ignores.
 func (b *Book) Observe(e *record.Event) {
+	today := dayOf(e.Known())
+	if b.recent.turn(today) {
+		maps.DeleteFunc(b.deals, func(_ record.DealID, d *dealing) bool {
+			return d.known <= today-settledDays && d.steps[len(d.steps)-1].kind != record.Touch
+		})
+	}
+	b.takeBack(key(e.Supersedes))
 	if e.Partner == "" {
 		return
 	}
 	if e.Amount.Currency != "" {
 		b.currencies[e.Amount.Currency]++
 	}
-	l, day := b.ledger(e.Partner), dayOf(e.At)
+	l, day, id := b.ledger(e.Partner), dayOf(e.At), key(e.ID)
 	if slices.Contains(b.qualifying, e.Type) {
 		l.activity = addOn(l.activity, day, 1)
 	}
 	switch e.Type {
 	case record.Applied, record.Onboarded:
-		if l.started == 0 || e.At.Unix() < l.started {
-			l.started = e.At.Unix()
-		}
+		l.starts.add(occasion{id, e.At.Unix(), today})
 	case record.Survey:
-		l.surveys = append(l.surveys, scored{day, float32(e.Numbers["score"])})
+		l.surveys = append(l.surveys, scored{day, float32(e.Numbers["score"]), id})
 	case record.PortalLogin, record.PortalDownload, record.TrainingView:
 		l.portal = addOn(l.portal, day, portalWeight[e.Type])
-	case record.Touch:
-		if e.Deal != "" && !slices.Contains(b.touched[e.Deal], e.Partner) {
-			b.touched[e.Deal] = append(b.touched[e.Deal], e.Partner)
-		}
+		return
+	case record.Touch, record.DealLost:
+		b.step(e, step{id: id, kind: e.Type, partner: e.Partner}, today)
 	case record.DealWon:
-		b.won(l, e, day)
-	case record.DealLost:
-		delete(b.touched, e.Deal)
+		l.wins.add(occasion{id, e.At.Unix(), today})
+		distinct := slices.Clone(e.Products)
+		slices.Sort(distinct)
+		b.step(e, step{id, e.Type, e.Partner, credit{day: day, value: float32(b.worth(e.Amount)),
+			products: uint8(min(len(slices.Compact(distinct)), math.MaxUint8)), own: true, by: id}}, today)
+	}
+	b.recent.put(id, effect{l, e.Type, day, e.Deal, e.Amount.Currency})
+}
+
+// step takes the next step of the event's deal.
+func (b *Book) step(e *record.Event, s step, today int32) {
+	d := &dealing{}
+	if e.Deal != "" {
+		if known := b.deals[e.Deal]; known != nil {
+			d = known
+		} else {
+			b.deals[e.Deal] = d
+		}
+	}
+	d.known = today
+	d.steps = append(d.steps, s)
+	if s.kind == record.DealWon {
+		b.share(d.steps)
 	}
 }
 
-// won shares the credit of a deal equally among its owner and all who touched it.
-func (b *Book) won(l *ledger, e *record.Event, day int32) {
-	if l.firstWin == 0 || e.At.Unix() < l.firstWin {
-		l.firstWin = e.At.Unix()
+// share gives the credit of the last step, a deal won, in equal parts to its
+// owner and to all who touched the deal since it last ended.
+func (b *Book) share(steps []step) {
+	won, before := steps[len(steps)-1], steps[:len(steps)-1]
+	var others []record.PartnerID
+	for i := len(before) - 1; i >= 0 && before[i].kind == record.Touch; i-- {
+		if id := before[i].partner; id != won.partner && !slices.Contains(others, id) {
+			others = append(others, id)
+		}
 	}
-	others := slices.DeleteFunc(b.touched[e.Deal], func(id record.PartnerID) bool { return id == e.Partner })
-	delete(b.touched, e.Deal)
-	distinct := slices.Clone(e.Products)
-	slices.Sort(distinct)
-	c := credit{day: day, share: 1 / float32(1+len(others)), value: float32(b.worth(e.Amount)),
-		products: uint8(min(len(slices.Compact(distinct)), math.MaxUint8)), own: true}
-	l.credits = append(forget(l.credits, day, func(c credit) int32 { return c.day }), c)
+	c := won.credit
+	c.share = 1 / float32(1+len(others))
+	b.ledger(won.partner).credit(c)
 	c.own, c.products = false, 0
 	for _, id := range others {
-		o := b.ledger(id)
-		o.credits = append(forget(o.credits, day, func(c credit) int32 { return c.day }), c)
+		b.ledger(id).credit(c)
 	}
+}
+
+func (l *ledger) credit(c credit) {
+	l.credits = forget(l.credits, c.day, func(c credit) int32 { return c.day })
+	i, _ := slices.BinarySearchFunc(l.credits, c, func(a, b credit) int { return cmp.Or(cmp.Compare(a.day, b.day), cmp.Compare(a.by, b.by)) })
+	l.credits = slices.Insert(l.credits, i, c)
 }
 
 // addOn adds to a day's amount, keeping days in order.

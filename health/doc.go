@@ -9,6 +9,7 @@
 // 90 days before: those who were still there.
 //
 // Labels and Book fold events in the order in which they became known and use
-// none before that. Everything here is pure: no disk, clock, network, goroutine
+// none before that; what a later event corrects counts until the correction is
+// known, and not from then on. Everything here is pure: no disk, clock, network, goroutine
 // or random source; reports are written to a writer the caller gives.
 package health

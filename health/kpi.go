@@ -53,12 +53,13 @@ func (b *Book) kpis(id record.PartnerID, at time.Time) map[string]float64 {
 	if l == nil {
 		return k
 	}
+	started, won := l.starts.first(), l.wins.first()
 	switch {
-	case l.started == 0:
-	case l.firstWin != 0:
-		k["time_to_competency_days"] = max(0, float64(l.firstWin-l.started)) / secondsPerDay
+	case started == 0:
+	case won != 0:
+		k["time_to_competency_days"] = max(0, float64(won-started)) / secondsPerDay
 	default:
-		k["days_without_first_win"] = float64(at.Unix()-l.started) / secondsPerDay
+		k["days_without_first_win"] = float64(at.Unix()-started) / secondsPerDay
 	}
 	l.nps(k, today)
 	l.deals(k, today)

@@ -2,6 +2,7 @@ package health
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -33,14 +34,17 @@ func (c Config) withDefaults() Config {
 const Unknown = math.MaxInt64
 
 // Labels knows who was active when and answers who left. Events are observed in
-// the order in which they became known; a day's activity is kept once, so what
-// is held grows with partners and days, not with events. Not safe for use while
-// Observe runs.
+// the order in which they became known; once they can no longer be corrected, a
+// day's activity is kept once, so what is held grows with partners and days, not
+// with events. Not safe for use while Observe runs; Complete and Churn are for
+// one goroutine at a time.
 type Labels struct {
 	cfg      Config
 	partners map[record.PartnerID]*past
 	perDay   map[int32]int // qualifying events by day
 	covered  int32         // newest day that is no straggler, see Complete
+	stale    bool          // covered is to be found anew
+	recent   recall[*past]
 }
 
 // past is what the label needs of one partner.
@@ -48,18 +52,30 @@ type past struct {
 	days   []activeDay // ascending
 	turns  []turn      // in the order known
 	merged int64       // when it was absorbed into another, 0: was not
+	into   []*past     // those that absorbed it
 }
 
 type activeDay struct {
-	day   int32 // days since 1970
-	known int64 // first time any of it was known
+	day int32 // days since 1970
+	held
 }
 
 // turn is an end of the partnership, or the taking up of it again.
 type turn struct {
-	at, known int64
-	gone      bool
+	at   int64
+	gone bool
+	held
 }
+
+// held is when an event counts: from when it was known until it was corrected,
+// Unknown if it was not.
+type held struct {
+	id           uint64
+	known, until int64
+}
+
+// at reports whether the event counts, as far as was known at a moment.
+func (h held) at(t int64) bool { return h.known <= t && t < h.until }
 
 // NewLabels returns Labels that have seen nothing.
 func NewLabels(cfg Config) *Labels {
@@ -75,6 +91,9 @@ func (l *Labels) Config() Config { return l.cfg }
 // tail of events known before their day, or of a few sources that go on after
 // the others stopped; who is missing from that tail has not left.
 func (l *Labels) Complete() time.Time {
+	if l.stale {
+		l.covered, l.stale = l.newestUsual(), false
+	}
 	if l.covered == math.MinInt32 {
 		return time.Time{}
 	}
@@ -84,19 +103,26 @@ func (l *Labels) Complete() time.Time {
 // usualDays is how many days the usual day of Complete is the median of.
 const usualDays = 182
 
-// count notes a qualifying event of a day.
-func (l *Labels) count(day int32) {
-	l.perDay[day]++
-	if day <= l.covered {
-		return
-	}
+// newestUsual finds the newest day that is no straggler, MinInt32 if there is none.
+func (l *Labels) newestUsual() int32 {
 	before := make([]int, usualDays)
-	for i := range before {
-		before[i] = l.perDay[day-1-int32(i)]
+	for _, day := range slices.Backward(slices.Sorted(maps.Keys(l.perDay))) {
+		for i := range before {
+			before[i] = l.perDay[day-1-int32(i)]
+		}
+		slices.Sort(before)
+		if 10*l.perDay[day] >= before[usualDays/2] {
+			return day
+		}
 	}
-	slices.Sort(before)
-	if 10*l.perDay[day] >= before[usualDays/2] {
-		l.covered = day
+	return math.MinInt32
+}
+
+// count notes a qualifying event of a day, or takes it back.
+func (l *Labels) count(day int32, n int) {
+	l.stale = true
+	if l.perDay[day] += n; l.perDay[day] == 0 {
+		delete(l.perDay, day)
 	}
 }
 
@@ -111,54 +137,110 @@ func (l *Labels) past(id record.PartnerID) *past {
 
 // Observe takes in one event; what it does not need it ignores.
 func (l *Labels) Observe(e *record.Event) {
-	known := e.Known()
+	h := held{key(e.ID), e.Known().Unix(), Unknown}
+	if l.recent.turn(dayOf(e.Known())) {
+		for _, p := range l.partners {
+			p.settle(h.known - settledDays*secondsPerDay)
+		}
+	}
+	l.takeBack(key(e.Supersedes), h.known)
 	if e.Partner == "" {
 		return
 	}
 	if slices.Contains(l.cfg.Qualifying, e.Type) {
-		l.past(e.Partner).active(dayOf(e.At), known.Unix())
-		l.count(dayOf(e.At))
+		l.past(e.Partner).active(activeDay{dayOf(e.At), h})
+		l.recent.put(h.id, l.past(e.Partner))
+		l.count(dayOf(e.At), 1)
 	}
-	at := turn{at: e.At.Unix(), known: known.Unix()}
+	t := turn{at: e.At.Unix(), held: h}
 	switch e.Type {
 	case record.ContractLapsed:
-		at.gone = true
+		t.gone = true
 	case record.ContractRenewed:
 	case record.StatusChanged:
-		if at.gone = e.Text == "terminated"; !at.gone && e.Text != "active" {
+		if t.gone = e.Text == "terminated"; !t.gone && e.Text != "active" {
 			return
 		}
 	case record.PartnerMerged:
-		l.merge(e.Partner, e.Other, at.at)
+		l.merge(e.Partner, e.Other, t.at)
 		return
 	default:
 		return
 	}
 	p := l.past(e.Partner)
-	p.turns = append(p.turns, at)
+	p.turns = append(p.turns, t)
+	l.recent.put(h.id, p)
+}
+
+// takeBack ends what an event says, as far as is known from then on.
+func (l *Labels) takeBack(id uint64, from int64) {
+	p, ok := l.recent.take(id)
+	if !ok {
+		return
+	}
+	for _, d := range p.days {
+		if d.id == id {
+			l.count(d.day, -1)
+		}
+	}
+	p.end(id, from)
+}
+
+// end does so in a partner's past, and where it was handed on to.
+func (p *past) end(id uint64, from int64) {
+	found := false
+	for i := range p.days {
+		if d := &p.days[i]; d.id == id && d.until == Unknown {
+			d.until, found = from, true
+		}
+	}
+	for i := range p.turns {
+		if t := &p.turns[i]; t.id == id {
+			t.until = from
+		}
+	}
+	if !found {
+		return // partners may have absorbed each other
+	}
+	for _, q := range p.into {
+		q.end(id, from)
+	}
 }
 
 func dayOf(t time.Time) int32 { return int32(math.Floor(float64(t.Unix()) / secondsPerDay)) }
 
 const secondsPerDay = 24 * 60 * 60
 
-func (p *past) active(day int32, known int64) {
-	i, found := slices.BinarySearchFunc(p.days, day, func(a activeDay, d int32) int { return cmp.Compare(a.day, d) })
-	if !found { // if found it was known before: events come in that order
-		p.days = slices.Insert(p.days, i, activeDay{day, known})
-	}
+func (p *past) active(a activeDay) {
+	i, _ := slices.BinarySearchFunc(p.days, a.day+1, func(a activeDay, d int32) int { return cmp.Compare(a.day, d) })
+	p.days = slices.Insert(p.days, i, a)
+}
+
+// settle drops what adds nothing to an event of the same day that was known
+// before a moment, stands, and can no longer be corrected.
+func (p *past) settle(before int64) {
+	base := activeDay{held: held{known: Unknown}}
+	p.days = slices.DeleteFunc(p.days, func(a activeDay) bool {
+		if a.day == base.day && a.known >= base.known {
+			return true
+		}
+		if a.known < before && a.until == Unknown {
+			base = a
+		}
+		return false
+	})
 }
 
 // merge hands the absorbed partner's past to the one that absorbed it.
 func (l *Labels) merge(into, from record.PartnerID, at int64) {
-	absorbed, p := l.partners[from], l.past(into)
-	if absorbed == nil {
-		absorbed = l.past(from)
-	}
+	absorbed, p := l.past(from), l.past(into)
 	absorbed.merged = at
-	for _, d := range absorbed.days {
-		p.active(d.day, d.known)
+	for _, d := range slices.Clone(absorbed.days) {
+		if !slices.Contains(p.days, d) { // it may have been there and back
+			p.active(d)
+		}
 	}
+	absorbed.into = append(absorbed.into, p)
 }
 
 // Active reports whether the partner did anything qualifying in the ActiveDays
@@ -176,7 +258,7 @@ func (l *Labels) Active(id record.PartnerID, at time.Time) bool {
 func (p *past) activeWithin(from, to int32, known int64) bool {
 	i, _ := slices.BinarySearchFunc(p.days, from, func(a activeDay, d int32) int { return cmp.Compare(a.day, d) })
 	for ; i < len(p.days) && p.days[i].day < to; i++ {
-		if p.days[i].known <= known {
+		if p.days[i].at(known) {
 			return true
 		}
 	}
@@ -201,7 +283,7 @@ func (l *Labels) Churn(id record.PartnerID, at time.Time) (y float64, known int6
 		return 0, Unknown, false
 	}
 	for _, t := range p.turns {
-		if t.gone && t.at >= at.Unix() && t.at < end.Unix() && t.known <= end.Unix() {
+		if t.gone && t.at >= at.Unix() && t.at < end.Unix() && t.held.at(end.Unix()) {
 			return 1, t.known, true
 		}
 	}
@@ -219,7 +301,7 @@ func (l *Labels) Churn(id record.PartnerID, at time.Time) (y float64, known int6
 func (p *past) goneAt(at int64) bool {
 	gone, latest := false, int64(math.MinInt64)
 	for _, t := range p.turns {
-		if t.known <= at && t.at <= at && t.at >= latest {
+		if t.held.at(at) && t.at <= at && t.at >= latest {
 			gone, latest = t.gone, t.at
 		}
 	}
@@ -245,7 +327,7 @@ func (l *Labels) Habit(id record.PartnerID, at time.Time) (Habit, bool) {
 	var first, last int32
 	n := 0
 	for _, d := range p.days {
-		if d.day >= today || d.known > at.Unix() {
+		if d.day >= today || !d.at(at.Unix()) || n > 0 && d.day == last {
 			continue
 		}
 		if n == 0 {
