@@ -68,14 +68,23 @@ func eachChunk[T any](ctx context.Context, files []*file, w wanted[T], take func
 type sighting struct {
 	sorted   bool
 	suspects map[uint64]struct{} // hashes of keys seen at least twice
+	sieve    [sieveWords]uint64  // a bit for the low bits of a hash: whether there is such a suspect
 }
+
+// sieveWords is 128 kB: small enough for the cache, large enough for some ten
+// thousand suspects.
+const sieveWords = 1 << 14
 
 // suspect says whether a key may occur more than once.
 func (s *sighting) suspect(key []byte) bool {
 	if len(s.suspects) == 0 {
 		return false
 	}
-	_, yes := s.suspects[xxhash.Sum64(key)]
+	h := xxhash.Sum64(key)
+	if s.sieve[h>>6%sieveWords]>>(h%64)&1 == 0 { // nearly always, and quicker than a map
+		return false
+	}
+	_, yes := s.suspects[h]
 	return yes
 }
 
@@ -203,6 +212,9 @@ func survey[T any](ctx context.Context, files []*file, n noun[T], progress func(
 		return nil, err
 	}
 	s.suspects, err = ids.twice()
+	for h := range s.suspects {
+		s.sieve[h>>6%sieveWords] |= 1 << (h % 64)
+	}
 	return s, err
 }
 

@@ -240,6 +240,7 @@ func (b *Builder[T]) Forget() {
 type Decoder[T any] struct {
 	columns []*column[T]
 	arrays  []int
+	words   []knownWords // per column
 	texts   *interner
 }
 
@@ -260,6 +261,7 @@ func (c *Codec[T]) Decoder(schema *arrow.Schema) (*Decoder[T], error) {
 		}
 		d.columns, d.arrays = append(d.columns, col), append(d.arrays, i)
 	}
+	d.words = make([]knownWords, len(d.columns))
 	for i := range c.columns {
 		if col := &c.columns[i]; col.Required && !slices.Contains(d.columns, col) {
 			return nil, FieldErrorf(col.Column, "is missing: a file of %ss needs this column (%s)", c.noun, col.wants())
@@ -294,7 +296,7 @@ func (d *Decoder[T]) Decode(batch arrow.Record, rows []T, fail func(row int, err
 		if arr.NullN() == arr.Len() {
 			continue
 		}
-		col.read(cellReader{arr: arr, texts: d.texts, field: col.Name, fail: fail}, rows)
+		col.read(cellReader{arr: arr, texts: d.texts, words: &d.words[k], field: col.Name, fail: fail}, rows)
 	}
 }
 

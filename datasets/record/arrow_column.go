@@ -3,6 +3,7 @@ package record
 import (
 	"encoding/json"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"sort"
@@ -46,8 +47,43 @@ type column[T any] struct {
 type cellReader struct {
 	arr   arrow.Array
 	texts *interner
+	words *knownWords // of this column; nil inside lists
 	field string
 	fail  func(row int, err *Error)
+}
+
+// knownWords are the texts of a column's dictionary, each filled in once it is
+// met, for as long as the batches have the same dictionary.
+type knownWords struct {
+	of    arrow.ArrayData
+	texts []string
+}
+
+// there yields the cells that are not null.
+func (c cellReader) there() iter.Seq[int] {
+	return func(yield func(int) bool) {
+		n, bitmap := c.arr.Len(), c.arr.NullBitmapBytes()
+		if c.arr.NullN() == 0 || len(bitmap) == 0 {
+			for i := range n {
+				if !yield(i) {
+					return
+				}
+			}
+			return
+		}
+		from := c.arr.Data().Offset()
+		for i := 0; i < n; {
+			bits := bitmap[(from+i)/8] >> ((from + i) % 8)
+			if bits == 0 { // most columns of events are nearly empty
+				i += 8 - (from+i)%8
+				continue
+			}
+			if bits&1 != 0 && !yield(i) {
+				return
+			}
+			i++
+		}
+	}
 }
 
 var (
@@ -121,52 +157,51 @@ const (
 	shared                  // that of equal texts seen lately
 )
 
-// textAt returns a function that gives cell i, "" for a null one.
+// textAt returns a function that gives cell i, which must not be null.
 func (c cellReader) textAt(h holding) func(i int) string {
-	keep := func(s string) string { return s }
-	switch h {
-	case copied:
-		keep = strings.Clone
-	case shared:
-		keep = c.texts.text
-	}
+	var value func(i int) string
 	switch a := c.arr.(type) {
 	case *array.String:
-		return func(i int) string {
-			if a.IsNull(i) {
-				return ""
-			}
-			return keep(a.Value(i))
-		}
+		value = a.Value
 	case *array.LargeString:
-		return func(i int) string {
-			if a.IsNull(i) {
-				return ""
-			}
-			return keep(a.Value(i))
-		}
+		value = a.Value
 	case *array.Dictionary:
-		values := cellReader{arr: a.Dictionary(), texts: c.texts}.textAt(shared)
-		if a.Dictionary().Len() > a.Len() { // most words do not occur in this batch
-			return func(i int) string {
-				if n := dictionaryIndex(a, i); n >= 0 {
-					return values(n)
-				}
-				return ""
-			}
-		}
-		words := make([]string, a.Dictionary().Len())
-		for i := range words {
-			words[i] = values(i)
-		}
-		return func(i int) string {
-			if n := dictionaryIndex(a, i); n >= 0 {
-				return words[n]
-			}
+		return c.wordAt(a)
+	default:
+		return func(int) string { return "" }
+	}
+	switch h {
+	case copied:
+		return func(i int) string { return strings.Clone(value(i)) }
+	case shared:
+		return func(i int) string { return c.texts.text(value(i)) }
+	}
+	return value
+}
+
+// wordAt is textAt for a dictionary.
+func (c cellReader) wordAt(a *array.Dictionary) func(i int) string {
+	known := c.words
+	if known == nil {
+		known = &knownWords{}
+	}
+	if known.of != a.Data().Dictionary() {
+		known.of = a.Data().Dictionary()
+		known.texts = slices.Grow(known.texts[:0], a.Dictionary().Len())[:a.Dictionary().Len()]
+		clear(known.texts)
+	}
+	texts := known.texts
+	value := cellReader{arr: a.Dictionary(), texts: c.texts}.textAt(shared)
+	return func(i int) string {
+		n := dictionaryIndex(a, i)
+		if n < 0 {
 			return ""
 		}
+		if texts[n] == "" && a.Dictionary().IsValid(n) {
+			texts[n] = value(n)
+		}
+		return texts[n]
 	}
-	return func(int) string { return "" }
 }
 
 // dictionaryIndex is the index of cell i, -1 for a null or one that a damaged
@@ -200,7 +235,7 @@ func text[T any, S ~string](f Field, at func(*T) *S) column[T] {
 	switch f.Name {
 	case "id":
 		how = borrowed
-	case "deal", "decision", "offer", "supersedes", "previous", "lead_ref", "name", "company", "text": // seldom said twice
+	case "lead", "account", "deal", "decision", "offer", "supersedes", "previous", "lead_ref", "name", "company", "text": // seldom said twice in a batch
 		how = copied
 	}
 	return column[T]{Field: f, arrow: wordType,
@@ -214,7 +249,7 @@ func text[T any, S ~string](f Field, at func(*T) *S) column[T] {
 		},
 		read: func(c cellReader, rows []T) {
 			cell := c.textAt(how)
-			for i := range rows {
+			for i := range c.there() {
 				*at(&rows[i]) = S(cell(i))
 			}
 		},
@@ -240,12 +275,9 @@ func when[T any](f Field, at func(*T) *time.Time) column[T] {
 		read: func(c cellReader, rows []T) {
 			a := c.arr.(*array.Timestamp)
 			micros := microsOf(a.DataType().(*arrow.TimestampType).Unit)
-			some := a.NullN() > 0
-			for i, v := range a.TimestampValues() {
-				if some && a.IsNull(i) {
-					continue
-				}
-				*at(&rows[i]) = time.UnixMicro(micros(int64(v))).UTC()
+			values := a.TimestampValues()
+			for i := range c.there() {
+				*at(&rows[i]) = time.UnixMicro(micros(int64(values[i]))).UTC()
 			}
 		},
 		set: func(r *T, _ string, v Cell) error {
@@ -296,10 +328,8 @@ func whole[T any](f Field, get func(*T) (int64, bool), put func(*T, int64)) colu
 		},
 		read: func(c cellReader, rows []T) {
 			value := c.intAt()
-			for i := range rows {
-				if c.arr.IsValid(i) {
-					put(&rows[i], value(i))
-				}
+			for i := range c.there() {
+				put(&rows[i], value(i))
 			}
 		},
 		set: func(r *T, _ string, v Cell) error {
@@ -355,10 +385,8 @@ func number[T any](f Field, get func(*T) (float64, bool), put func(*T, float64))
 		},
 		read: func(c cellReader, rows []T) {
 			value := c.floatAt()
-			for i := range rows {
-				if c.arr.IsValid(i) {
-					put(&rows[i], value(i))
-				}
+			for i := range c.there() {
+				put(&rows[i], value(i))
 			}
 		},
 		set: func(r *T, _ string, v Cell) error {
@@ -425,15 +453,15 @@ func words[T any](f Field, at func(*T) *[]string) column[T] {
 		},
 		read: func(c cellReader, rows []T) {
 			lists := c.arr.(array.ListLike)
-			cell := cellReader{arr: lists.ListValues(), texts: c.texts}.textAt(shared)
-			for i := range rows {
-				if lists.IsNull(i) {
-					continue
-				}
+			values := lists.ListValues()
+			cell := cellReader{arr: values, texts: c.texts}.textAt(shared)
+			for i := range c.there() {
 				from, to := lists.ValueOffsets(i)
-				items := make([]string, 0, to-from)
-				for k := from; k < to; k++ {
-					items = append(items, cell(int(k)))
+				items := make([]string, to-from)
+				for k := range items {
+					if values.IsValid(int(from) + k) {
+						items[k] = cell(int(from) + k)
+					}
 				}
 				if len(items) > 0 {
 					*at(&rows[i]) = items
@@ -464,8 +492,8 @@ func numbers[T any](f Field, at func(*T) *map[string]float64) column[T] {
 			m := c.arr.(*array.Map)
 			name := cellReader{arr: m.Keys(), texts: c.texts}.textAt(shared)
 			value := cellReader{arr: m.Items()}.floatAt()
-			for i := range rows {
-				if from, to := m.ValueOffsets(i); m.IsValid(i) && from < to {
+			for i := range c.there() {
+				if from, to := m.ValueOffsets(i); from < to {
 					all := make(map[string]float64, to-from)
 					for k := int(from); k < int(to); k++ {
 						all[name(k)] = value(k)
@@ -514,7 +542,7 @@ func document[T any](f Field, empty func(*T) bool, at func(*T) any) column[T] {
 		},
 		read: func(c cellReader, rows []T) {
 			cell := c.textAt(borrowed)
-			for i := range rows {
+			for i := range c.there() {
 				doc := cell(i)
 				if doc == "" {
 					continue
