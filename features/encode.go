@@ -373,23 +373,22 @@ func (c *leadCoder) partner(p *PartnerState, today day) {
 // series codes the days inside the longest window and the sums over life; the
 // other sums follow from them.
 func (c *leadCoder) series(s *series, today day) {
-	t := &s.sums
-	number(c.coder, &t.n[life], &t.amount[life])
-	n := len(s.entries) - int(s.from[w364])
+	total, sum := s.n[life], s.amounts()[life]
+	number(c.coder, &total)
+	number(c.coder, &sum)
+	n := len(s.entries)
 	c.length(&n, 3)
 	if !c.reading {
-		for i := int(s.from[w364]); i < len(s.entries); i++ {
+		for i := range s.entries {
 			amount := int64(0)
-			if s.amounts != nil {
-				amount = s.amounts[i]
+			if s.money != nil {
+				amount = s.money.by[i]
 			}
 			number(c.coder, &s.entries[i].day, &s.entries[i].n)
 			number(c.coder, &amount)
 		}
 		return
 	}
-	total := *t
-	*t = sums{}
 	for range n {
 		var e entry
 		var amount int64
@@ -402,8 +401,10 @@ func (c *leadCoder) series(s *series, today day) {
 			return
 		}
 		s.add(today, e.day, e.n, amount)
+		total -= e.n
+		sum -= amount
 	}
-	t.n[life], t.amount[life] = total.n[life], total.amount[life]
+	s.addLife(total, sum)
 }
 
 // profile codes the record and what events changed in what it says.

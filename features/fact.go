@@ -144,13 +144,17 @@ var qualifies = func() (own [32]bool) {
 	return own
 }()
 
-// mainSeries is the series a kind of event is counted in, of those that are.
-var mainSeries = func() (of [32]uint8) {
-	for kind, series := range map[factKind]uint8{isOffer: offers, isAccepted: accepts, isDeclined: declines, isExpired: expiries, isRegistered: registered,
-		isOpened: steps, isStage: steps, isWon: wins, isLost: losses, isOrder: orders, isTouch: touches, isMessage: messages, isSurvey: surveys,
-		isSupport: support, isIntegration: steps, isPayout: payouts, isLogin: portal, isDownload: portal, isView: portal, isTrained: trainings,
-		isCertified: trainings} {
-		of[kind] = series
+// seriesOf lists the series a kind of event is most often counted in.
+var seriesOf = func() (of [32][]uint8) {
+	for kind, list := range map[factKind][]uint8{
+		isOffer: {offers, waiting}, isAccepted: {accepts, waiting, working, answers, responses},
+		isDeclined: {declines, waiting, answers, responses, decided}, isExpired: {expiries, waiting, answers, decided},
+		isWon: {wins, business, working, decided}, isLost: {losses, working, decided}, isOrder: {orders, business},
+		isRegistered: {registered}, isOpened: {steps}, isStage: {steps}, isIntegration: {steps}, isTouch: {touches}, isMessage: {messages},
+		isSurvey: {surveys}, isSupport: {support}, isPayout: {payouts}, isLogin: {portal}, isDownload: {portal}, isView: {portal},
+		isTrained: {trainings}, isCertified: {trainings},
+	} {
+		of[kind] = list
 	}
 	return of
 }()

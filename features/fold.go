@@ -50,29 +50,31 @@ const (
 	lasts
 )
 
-// PartnerState is what one partner's own record and events add up to.
+// PartnerState is what one partner's own record and events add up to. What an
+// event touches comes first: fields are ordered so that each series lies in a
+// cache line of its own.
 type PartnerState struct {
-	ID           record.PartnerID
-	Version      uint64 // moves with the partner's own record and events, and with nothing else
+	Version uint64 // moves with the partner's own record and events, and with nothing else
+	history
 	integrations int32
 	overlaps     int32
-	swept        day // the last sweepDays boundary
 	surveyScore  int64
+	offers       offerBook
+	segments     table[tally]    // offers of known outcome by segment of their lead
+	accounts     table[dealings] // what it has had to do with each account
+	ID           record.PartnerID
 	record       *record.Partner
 	profile      profile
-	history
-	last     [lasts]day
-	offers   offerBook
-	segments table[tally]    // offers of known outcome by segment of their lead
-	accounts table[dealings] // what it has had to do with each account
 }
 
 // history is what is counted by day.
 type history struct {
-	today   day        // the day the sums were rolled to; later days are in every window
+	last    [lasts]day
+	swept   day // the last sweepDays boundary
+	today   day // the day the sums were rolled to; later days are in every window
+	series  [kinds]series
 	nextDue day        // the first of due
 	due     [kinds]day // when a series must be rolled next
-	series  [kinds]series
 }
 
 // dealings are a partner's history with one account.
@@ -309,8 +311,8 @@ func (p *PartnerState) weigh(c *change, sign int64) {
 			continue
 		}
 		m := c.moments.put(group)
-		m[winRate].add(p.series[decided].n[life], p.series[decided].amount[life], sign)
-		m[acceptRate].add(p.series[answers].n[life], p.series[answers].amount[life], sign)
+		m[winRate].add(int64(p.series[decided].n[life]), p.series[decided].amounts()[life], sign)
+		m[acceptRate].add(int64(p.series[answers].n[life]), p.series[answers].amounts()[life], sign)
 	}
 }
 

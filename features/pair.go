@@ -95,7 +95,7 @@ func (v *pairView) prepare(of *LeadView, p *PartnerState) {
 	}
 	v.competence()
 	segments := &of.state.segments
-	life := target.Counter{N: float64(p.series[decided].n[life]), Pos: float64(p.series[decided].amount[life])}
+	life := target.Counter{N: float64(p.series[decided].n[life]), Pos: float64(p.series[decided].amounts()[life])}
 	tier := segments.prior(p.profile.tierKey, winRate)
 	own := odds(target.Mean(life, tier.rate, tier.strength))
 	v.rates, v.counts = v.rates[:0], v.counts[:0]

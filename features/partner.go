@@ -50,7 +50,7 @@ var partnerTable = []partnerColumn{
 	partnerLive("partner_accept_rate_364d", "share", "the same over 364 days", func(v *partnerView) float64 { return v.acceptYear.mean }),
 	partnerLive("partner_accept_rate_91d", "share", "the same over 91 days, shrunk to its own rate of 364 days", func(v *partnerView) float64 { return v.recent(answers, v.acceptYear.mean) }),
 	partnerLive("partner_tier_win_rate", "share", "win rate of its tier as of midnight, shrunk to everyone's", func(v *partnerView) float64 { return v.state.segments.prior(v.tier(), winRate).rate }),
-	partnerLive("partner_decided_log", "log(1 + offers)", "offers of known outcome, life", func(v *partnerView) float64 { return math.Log1p(float64(v.of(decided).n[life])) }),
+	partnerLive("partner_decided_log", "log(1 + offers)", "offers of known outcome, life", func(v *partnerView) float64 { return math.Log1p(float64(v.counts(decided)[life])) }),
 
 	partnerLive("partner_response_hours", "hours", "mean time to answer an offer, life", func(v *partnerView) float64 { return v.mean(responses, life) / 3600 }),
 	partnerLive("partner_response_hours_91d", "hours", "mean time to answer an offer, 91 days", func(v *partnerView) float64 { return v.mean(responses, w91) / 3600 }),
@@ -78,12 +78,12 @@ var partnerTable = []partnerColumn{
 	partnerLive("partner_business_overdue", "ratio", "days since the last deal won or order against the mean time between them", func(v *partnerView) float64 {
 		return daysSince(v.today, v.p.last[lastBusiness], true) / v.gap()
 	}),
-	partnerLive("partner_business_trend", "log ratio", "business of 28 days against the 84 before, per day, plus one each", func(v *partnerView) float64 { return velocity(&v.of(business).n) }),
+	partnerLive("partner_business_trend", "log ratio", "business of 28 days against the 84 before, per day, plus one each", func(v *partnerView) float64 { return velocity(v.counts(business)) }),
 	partnerLive("partner_revenue_trend", "log ratio", "revenue of 91 days against its mean per 91 days over 364", func(v *partnerView) float64 {
 		return math.Log1p(v.money(business, w91)) - math.Log1p(v.money(business, w364)/4)
 	}),
 	partnerLive("partner_deal_size_log", "log(1 + base currency)", "mean revenue of a deal or order, 364 days", func(v *partnerView) float64 { return math.Log1p(max(0, v.mean(business, w364)) / 100) }),
-	partnerLive("partner_portal_velocity", "log ratio", "portal use of 28 days against the 84 before, per day, plus one each", func(v *partnerView) float64 { return velocity(&v.of(portal).n) }),
+	partnerLive("partner_portal_velocity", "log ratio", "portal use of 28 days against the 84 before, per day, plus one each", func(v *partnerView) float64 { return velocity(v.counts(portal)) }),
 	partnerLive("partner_activity_velocity", "log ratio", "activity of 28 days against the 84 before, per day, plus one each", func(v *partnerView) float64 { return velocity(&v.acted) }),
 	partnerLive("partner_survey_mean", "0 to 10", "mean survey score, life", func(v *partnerView) float64 { return v.mean(surveys, life) / 1e6 }),
 	partnerLive("partner_survey_last", "0 to 10", "newest survey score", func(v *partnerView) float64 {
@@ -135,9 +135,9 @@ func (s *Set) partnerColumns() []partnerColumn {
 	for _, f := range partnerWindows {
 		for _, w := range f.over {
 			name, span := windowName(f.name, w)
-			value := func(v *partnerView) float64 { return float64(v.of(f.kind).n[w]) }
+			value := func(v *partnerView) float64 { return float64(v.counts(f.kind)[w]) }
 			if f.amount {
-				value = func(v *partnerView) float64 { return float64(v.of(f.kind).amount[w]) / 100 }
+				value = func(v *partnerView) float64 { return float64(v.amounts(f.kind)[w]) / 100 }
 			}
 			out = append(out, partnerLive(name, f.unit, f.meaning+", "+span, value))
 		}
@@ -190,22 +190,28 @@ type partnerView struct {
 	win, winYear estimate
 	accept       estimate
 	acceptYear   estimate
-	acted        [windows + 1]int64 // everything it did
+	acted        counts // everything it did
 	certificates int
 	nextLapse    int64
-	otherDay     [kinds]sums // used when the partner was rolled to another day
+	otherDay     otherDay
+}
+
+// otherDay is what a view reads when the partner was rolled to another day.
+type otherDay struct {
+	counts  [kinds]counts
+	amounts [kinds]amounts
 }
 
 func (v *partnerView) prepare(p *PartnerState, st *State, today day) {
 	v.p, v.state, v.today, v.now = p, st, today, int64(today)*secondsPerDay
 	if p.today != today {
 		for k := range p.series {
-			v.otherDay[k] = p.series[k].sumsAt(today)
+			v.otherDay.counts[k], v.otherDay.amounts[k] = p.series[k].countsAt(today), p.series[k].amountsAt(today)
 		}
 	}
-	v.acted = [windows + 1]int64{}
+	v.acted = counts{}
 	for _, k := range activities {
-		for w, n := range v.of(k).n {
+		for w, n := range v.counts(k) {
 			v.acted[w] += n
 		}
 	}
@@ -222,51 +228,62 @@ func (v *partnerView) prepare(p *PartnerState, st *State, today day) {
 	}
 }
 
-// of returns the sums of a kind as of today.
-func (v *partnerView) of(kind int) *sums {
+// counts returns the sums of a kind as of today.
+func (v *partnerView) counts(kind int) *counts {
 	if v.p.today == v.today {
-		return &v.p.series[kind].sums
+		return &v.p.series[kind].n
 	}
-	return &v.otherDay[kind]
+	return &v.otherDay.counts[kind]
+}
+
+// amounts returns the sums of a kind's amounts as of today.
+func (v *partnerView) amounts(kind int) *amounts {
+	if v.p.today == v.today {
+		return v.p.series[kind].amounts()
+	}
+	return &v.otherDay.amounts[kind]
+}
+
+// counter is a rate's counts.
+func (v *partnerView) counter(kind, window int) target.Counter {
+	return target.Counter{N: float64(v.counts(kind)[window]), Pos: float64(v.amounts(kind)[window])}
 }
 
 func (v *partnerView) tier() uint64 { return v.p.profile.tierKey }
 
 func (v *partnerView) estimate(kind, window int, of prior) estimate {
-	s := v.of(kind)
-	mean, sd := target.Shrink(target.Counter{N: float64(s.n[window]), Pos: float64(s.amount[window])}, of.rate, of.strength)
+	mean, sd := target.Shrink(v.counter(kind, window), of.rate, of.strength)
 	return estimate{mean, sd}
 }
 
 // recent is a rate over 91 days shrunk to a longer one.
 func (v *partnerView) recent(kind int, of float64) float64 {
-	s := v.of(kind)
-	return target.Mean(target.Counter{N: float64(s.n[w91]), Pos: float64(s.amount[w91])}, of, groupStrength)
+	return target.Mean(v.counter(kind, w91), of, groupStrength)
 }
 
-func (v *partnerView) n(kind, window int) float64 { return float64(v.of(kind).n[window]) }
+func (v *partnerView) n(kind, window int) float64 { return float64(v.counts(kind)[window]) }
 
 func (v *partnerView) money(kind, window int) float64 {
-	return float64(max(0, v.of(kind).amount[window])) / 100
+	return float64(max(0, v.amounts(kind)[window])) / 100
 }
 
 // mean is the mean amount, NaN of nothing.
 func (v *partnerView) mean(kind, window int) float64 {
-	s := v.of(kind)
-	if s.n[window] <= 0 {
+	n := v.counts(kind)[window]
+	if n <= 0 {
 		return missing
 	}
-	return float64(s.amount[window]) / float64(s.n[window])
+	return float64(v.amounts(kind)[window]) / float64(n)
 }
 
 // velocity compares the last 28 days with the 84 before, per day.
-func velocity(n *[windows + 1]int64) float64 {
+func velocity(n *counts) float64 {
 	return math.Log((float64(n[w28]) + 1) / (float64(n[w112]-n[w28])/3 + 1))
 }
 
 // gap is the mean time between deals won and orders, at least a day.
 func (v *partnerView) gap() float64 {
-	n := v.of(business).n[life]
+	n := v.counts(business)[life]
 	if n < 2 {
 		return missing
 	}

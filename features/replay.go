@@ -70,12 +70,11 @@ type Stats struct {
 const lateOffer = secondsPerDay
 
 const (
-	// chunkEvents bounds how many events are folded between two waits for each
-	// other; two chunks are in memory.
-	chunkEvents = 2_048
 	// rowFloats is how many numbers of rows are gathered before they are given out:
 	// 16 MB, since a column of a Parquet file costs much per batch.
 	rowFloats = 1 << 21
+	// readAhead is how many events are read before the first of them is taken.
+	readAhead = 32
 )
 
 // Replay folds a data set from its beginning and hands out training rows on the
@@ -93,10 +92,10 @@ func Replay(ctx context.Context, src Source, set *Set, opt ReplayOptions, sink S
 	}
 	r := &replay{
 		ctx: ctx, set: set, opt: opt, sink: sink, state: NewState(set), until: math.MaxInt64, newest: math.MinInt64,
-		workers: make([]worker, workers), filling: newChunk(set, workers), folding: newChunk(set, workers),
+		workers: make([]worker, workers), filling: new(chunk), folding: new(chunk),
 	}
-	r.offers = Rows{Width: set.Width(), set: set}
-	r.months = Rows{Width: len(set.partner), set: set, months: true}
+	r.offers, r.given = &Rows{Width: set.Width(), set: set}, &Rows{Width: set.Width(), set: set}
+	r.months = &Rows{Width: len(set.partner), set: set, months: true}
 	if !opt.Until.IsZero() {
 		r.until = opt.Until.Unix()
 	}
@@ -120,70 +119,15 @@ type replay struct {
 	filling *chunk
 	folding *chunk // handed to the workers, or done and not yet given out
 	wait    sync.WaitGroup
+	ahead   [readAhead]taken
+	touched uint64
 	made
 	err error
 }
 
-// made are the rows made and not yet given out.
-type made struct{ offers, months Rows }
-
-// worker is one goroutine's own memory.
-type worker struct {
-	moved   change
-	view    LeadView
-	touched int64
-}
-
-// touchAhead is how many partners a worker reads from at once before it folds
-// their events one by one: ten thousand partners do not fit into a cache, and
-// reads that do not wait for each other take the time of one.
-const touchAhead = 16
-
-func (w *worker) touch(items []item) {
-	x := int64(0)
-	for i := range items {
-		p := items[i].partner.PartnerState
-		s := &p.series[mainSeries[items[i].kind]]
-		x += int64(p.swept) + int64(p.nextDue) + int64(p.last[lastActivity]) + s.n[life] + int64(len(s.entries))
-	}
-	for i := range items {
-		s := &items[i].partner.series[mainSeries[items[i].kind]]
-		if n := len(s.entries); n > 0 {
-			x += int64(s.entries[n-1].day)
-		}
-	}
-	w.touched = x
-}
-
-// item is one thing for one partner's worker to do.
-type item struct {
-	fact
-	partner partnerRef
-	record  *record.Partner // a version of the partner's record, if set
-	row     int32           // which of the chunk's rows to make first; -1 for none
-	undo    bool            // only take back what fact.corrects counted
-}
-
-// chunk is the work of a part of one day and the rows that come of it.
-type chunk struct {
-	today day
-	items [][]item // by worker
-	n     int
-	rows  Rows
-	leads []moment // beside rows
-}
-
-func newChunk(set *Set, workers int) *chunk {
-	return &chunk{items: make([][]item, workers), rows: Rows{Width: set.Width(), set: set}}
-}
-
-func (c *chunk) reset() {
-	for w := range c.items {
-		clear(c.items[w]) // so that nothing dead stays reachable
-		c.items[w] = c.items[w][:0]
-	}
-	c.n, c.rows.Keys, c.leads = 0, c.rows.Keys[:0], c.leads[:0]
-}
+// made are the rows made and not yet given out; given are offers' rows being
+// given out while others are made.
+type made struct{ offers, given, months *Rows }
 
 func (r *replay) run(src Source) error {
 	versions, err := partnerVersions(r.ctx, src)
@@ -222,17 +166,9 @@ func (r *replay) run(src Source) error {
 		if err := r.ctx.Err(); err != nil {
 			return err
 		}
-		for i := range batch {
-			known := batch[i].Known().Unix()
-			if known >= r.until {
-				return errStop
-			}
-			if err := before(known); err != nil {
+		for part := range slices.Chunk(batch, readAhead) {
+			if err := r.events(part, before); err != nil {
 				return err
-			}
-			r.event(&batch[i], known)
-			if r.err != nil {
-				return r.err
 			}
 		}
 		if r.opt.Progress != nil {
@@ -263,8 +199,8 @@ var errStop = errors.New("stop")
 func (r *replay) finish() error {
 	r.submit()
 	r.submit()
-	r.give(&r.offers, r.sink.Offers, &r.stats.Offers, 1)
-	r.give(&r.months, r.sink.Months, &r.stats.Months, 1)
+	r.give(r.offers, r.sink.Offers, &r.stats.Offers, 1)
+	r.give(r.months, r.sink.Months, &r.stats.Months, 1)
 	if r.err != nil {
 		return r.err
 	}
@@ -309,7 +245,7 @@ func (r *replay) at(t int64) {
 		r.state.now = max(r.state.now, t)
 		return
 	}
-	if r.filling.n > 0 {
+	if len(r.filling.items) > 0 {
 		r.submit()
 	}
 	r.state.turn(t)
@@ -318,8 +254,7 @@ func (r *replay) at(t int64) {
 
 func (r *replay) putPartner(p *record.Partner, known int64) {
 	r.at(known)
-	st := r.state.partner(p.ID)
-	r.push(item{partner: st, record: p, row: -1})
+	r.push(r.state.partner(p.ID), item{record: p, row: -1})
 }
 
 func (r *replay) putLead(l *record.Lead, created int64) error {
@@ -333,27 +268,53 @@ func (r *replay) putLead(l *record.Lead, created int64) error {
 	return nil
 }
 
-func (r *replay) event(e *record.Event, known int64) {
+// events folds in a few events, each after what before delivers. All are read
+// before the first is taken, so that the tables they will be looked up in are
+// read without waiting for one another.
+func (r *replay) events(part []record.Event, before func(known int64) error) error {
+	for i := range part {
+		r.ahead[i] = r.state.read(&part[i])
+		r.touched += r.state.near(&r.ahead[i])
+	}
+	for i := range part {
+		r.touched += r.state.nearAccount(&r.ahead[i])
+	}
+	for i := range part {
+		known := part[i].Known().Unix()
+		if known >= r.until {
+			return errStop
+		}
+		if err := before(known); err != nil {
+			return err
+		}
+		r.event(&part[i], &r.ahead[i], known)
+		if r.err != nil {
+			return r.err
+		}
+	}
+	return nil
+}
+
+func (r *replay) event(e *record.Event, t *taken, known int64) {
 	if r.stats.Events == 0 {
 		r.stats.From = e.Known()
 	}
 	r.stats.Events++
 	r.stats.To = e.Known()
 	r.at(known)
-	t, ok := r.state.take(e)
-	if !ok {
+	if !r.state.take(e, t) {
 		r.stats.Repeats++
 		return
 	}
 	if t.corrected.PartnerState != nil {
 		undo := fact{account: t.correctedAccount, rare: &rare{corrects: t.fact.corrects}}
-		r.push(item{fact: undo, partner: t.corrected, row: -1, undo: true})
+		r.push(t.corrected, item{fact: undo, row: -1, undo: true})
 	}
 	if t.merged != nil {
-		r.merge(&t)
+		r.merge(t)
 		return
 	}
-	r.push(item{fact: t.fact, partner: t.partner, row: r.row(e, &t)})
+	r.push(t.partner, item{fact: t.fact, row: r.row(e, t)})
 }
 
 // row reserves a place for an offer's row, if it is to have one.
@@ -369,10 +330,10 @@ func (r *replay) row(e *record.Event, t *taken) int32 {
 		r.stats.LateOffers++
 		return -1
 	}
-	rows := &r.filling.rows
-	rows.Keys = append(rows.Keys, Key{e.Lead, e.Partner, e.ID, e.Offer, e.Known(), int(t.lead.attempts) + 1})
-	r.filling.leads = append(r.filling.leads, t.lead)
-	return int32(len(rows.Keys) - 1)
+	c := r.filling
+	c.keys = append(c.keys, Key{e.Lead, e.Partner, e.ID, e.Offer, e.Known(), int(t.lead.attempts) + 1})
+	c.leads = append(c.leads, t.lead)
+	return int32(len(c.keys) - 1)
 }
 
 // merge makes two partners one, with everybody waiting: they may be different
@@ -387,68 +348,36 @@ func (r *replay) merge(t *taken) {
 	t.partner.absorb(t.merged, &r.workers[0].moved)
 }
 
-func (r *replay) push(it item) {
+func (r *replay) push(p partnerRef, it item) {
 	c := r.filling
-	w := int(it.partner.number) % len(c.items)
-	c.items[w] = append(c.items[w], it)
-	c.n++
-	if c.n >= chunkEvents {
+	*c.add(p) = it
+	if len(c.items) >= chunkEvents || len(c.keys)*r.offers.Width >= chunkFloats {
 		r.submit()
 	}
 }
 
 // submit hands the chunk being filled to the workers once they are done with
-// the one before, gives out that one's rows, and begins a new chunk.
+// the one before, and begins a new chunk. Rows are given out while the workers
+// make the next.
 func (r *replay) submit() {
 	r.wait.Wait()
 	r.openDay(r.filling.today)
 	r.filling, r.folding = r.folding, r.filling
 	done, c := r.filling, r.folding
-	if need := len(c.rows.Keys) * c.rows.Width; cap(c.rows.X) < need {
-		c.rows.X = make([]float64, need)
-	} else {
-		c.rows.X = c.rows.X[:need]
+	enough := len(r.offers.X) >= rowFloats
+	if enough {
+		r.offers, r.given = r.given, r.offers
 	}
-	for w := range r.workers {
-		if len(c.items[w]) > 0 {
-			r.wait.Go(func() { r.workers[w].fold(r.state, c, c.items[w]) })
-		}
+	c.sort()
+	c.rows = r.offers.extend(c.keys)
+	for w := range min(len(r.workers), (len(c.groups)+groupsAtOnce-1)/groupsAtOnce) {
+		r.wait.Go(func() { r.workers[w].fold(r.state, c) })
 	}
-	r.offers.Keys = append(r.offers.Keys, done.rows.Keys...)
-	r.offers.X = append(r.offers.X, done.rows.X[:len(done.rows.Keys)*done.rows.Width]...)
-	r.give(&r.offers, r.sink.Offers, &r.stats.Offers, rowFloats)
+	if enough {
+		r.give(r.given, r.sink.Offers, &r.stats.Offers, 1)
+	}
 	done.reset()
 	done.today = c.today
-}
-
-// fold does one worker's part of a chunk.
-func (w *worker) fold(st *State, c *chunk, items []item) {
-	_, partner, pair := st.set.Sides()
-	width := c.rows.Width
-	for i := range items {
-		if i%touchAhead == 0 {
-			w.touch(items[i:min(i+touchAhead, len(items))])
-		}
-		it := &items[i]
-		p := it.partner.PartnerState
-		if it.row >= 0 {
-			p.roll(c.today)
-			dst := c.rows.X[int(it.row)*width:][:width]
-			w.view.prepare(it.view, st, c.leads[it.row])
-			st.set.LeadRow(dst[:partner], &w.view)
-			st.set.partnerRow(dst[partner:pair], p, st, c.today)
-			st.set.PairRow(dst[pair:], &w.view, p)
-		}
-		switch {
-		case it.record != nil:
-			p.put(st.set, it.record, &w.moved)
-		case it.undo:
-			p.arrive(c.today)
-			p.takeBack(it.corrects, it.account, &w.moved)
-		default:
-			p.fold(&it.fact, &w.moved)
-		}
-	}
 }
 
 // openDay freezes the segments at the midnights up to today, the workers
@@ -478,17 +407,38 @@ func nextMonth(d day) day {
 // month makes the month rows of a day.
 func (r *replay) month(today day) {
 	at := time.Unix(int64(today)*secondsPerDay, 0).UTC()
-	rows := &r.months
-	for _, p := range r.state.byID {
-		if p.Version == 0 {
-			continue // first met in what is not folded yet
+	known := make([]*PartnerState, 0, monthPartners)
+	keys := make([]Key, 0, monthPartners)
+	for part := range slices.Chunk(r.state.byID, monthPartners) {
+		known, keys = known[:0], keys[:0]
+		for _, p := range part {
+			if p.Version > 0 { // else first met in what is not folded yet
+				known, keys = append(known, p), append(keys, Key{Partner: p.ID, At: at})
+			}
+		}
+		x := r.months.extend(keys)
+		share := max(1, (len(known)+len(r.workers)-1)/len(r.workers))
+		for mine := range slices.Chunk(known, share) {
+			to := x[:len(mine)*r.months.Width]
+			x = x[len(to):]
+			r.wait.Go(func() { r.monthRows(to, mine, today) })
+		}
+		r.wait.Wait()
+		r.give(r.months, r.sink.Months, &r.stats.Months, rowFloats)
+	}
+}
+
+// monthPartners is how many partners' month rows are made at once.
+const monthPartners = 4_096
+
+func (r *replay) monthRows(x []float64, partners []*PartnerState, today day) {
+	width := r.months.Width
+	for i, p := range partners {
+		if i%groupsAtOnce == 0 {
+			nearAll(partners[i:min(i+groupsAtOnce, len(partners))], today)
 		}
 		p.roll(today)
-		n := len(rows.X)
-		rows.X = slices.Grow(rows.X, rows.Width)[:n+rows.Width]
-		r.set.partnerRow(rows.X[n:], p, r.state, today)
-		rows.Keys = append(rows.Keys, Key{Partner: p.ID, At: at})
-		r.give(rows, r.sink.Months, &r.stats.Months, rowFloats)
+		r.set.partnerRow(x[i*width:][:width], p, r.state, today)
 	}
 }
 

@@ -2,6 +2,7 @@ package features
 
 import (
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -16,6 +17,14 @@ type Rows struct {
 	Width  int
 	set    *Set
 	months bool
+}
+
+// extend adds rows of these keys and returns where their numbers go.
+func (r *Rows) extend(keys []Key) []float64 {
+	n := len(r.X)
+	r.Keys = append(r.Keys, keys...)
+	r.X = slices.Grow(r.X, len(keys)*r.Width)[:len(r.Keys)*r.Width]
+	return r.X[n:]
 }
 
 var timestamp = &arrow.TimestampType{Unit: arrow.Second, TimeZone: "UTC"}

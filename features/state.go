@@ -126,8 +126,11 @@ func (st *State) rollAll() {
 }
 
 // partner returns a partner's state, a new one if there was none.
-func (st *State) partner(id record.PartnerID) partnerRef {
-	key := max(1, hash(id))
+func (st *State) partner(id record.PartnerID) partnerRef { return st.partnerAt(partnerKey(id), id) }
+
+func partnerKey(id record.PartnerID) uint64 { return max(1, hash(id)) }
+
+func (st *State) partnerAt(key uint64, id record.PartnerID) partnerRef {
 	if ref := st.partners.get(key); ref != nil {
 		return *ref
 	}
@@ -181,8 +184,8 @@ func (st *State) accountOf(key uint64) account {
 // order in which they became known.
 func (st *State) Observe(e *record.Event) {
 	st.Advance(e.Known())
-	t, ok := st.take(e)
-	if !ok {
+	t := st.read(e)
+	if !st.take(e, &t) {
 		return
 	}
 	if t.corrected.PartnerState != nil {
@@ -200,6 +203,7 @@ func (st *State) Observe(e *record.Event) {
 // its partner.
 type taken struct {
 	fact             fact
+	who              uint64 // the partner's key
 	partner          partnerRef
 	merged           *PartnerState // absorbed by partner
 	lead             moment        // of its lead, as of just before
@@ -207,17 +211,43 @@ type taken struct {
 	correctedAccount uint64
 }
 
-// take reads an event and changes what belongs to no single partner; it says
-// false to an event that was taken already.
-func (st *State) take(e *record.Event) (taken, bool) {
-	t := taken{fact: st.set.factOf(e)}
+// read reads an event without looking at the state.
+func (st *State) read(e *record.Event) taken {
+	return taken{fact: st.set.factOf(e), who: partnerKey(e.Partner)}
+}
+
+// near reads the places where take will look first, and nearAccount those that
+// near's lead to; what they return says nothing.
+func (st *State) near(t *taken) uint64 {
+	f := &t.fact
+	x := st.seen.near(f.id) + st.partners.near(t.who)
+	if f.lead != 0 {
+		x += st.leads.near(f.lead)
+	}
+	if claimed[f.kind] {
+		x += st.claims.cur.near(f.id)
+	}
+	return x
+}
+
+func (st *State) nearAccount(t *taken) uint64 {
+	l := st.leads.get(t.fact.lead)
+	if l == nil {
+		return 0
+	}
+	return st.accounts.near(l.view.account)
+}
+
+// take changes what belongs to no single partner; it says false to an event
+// that was taken already.
+func (st *State) take(e *record.Event, t *taken) bool {
 	f := &t.fact
 	f.today = st.today
 	f.day = min(f.day, st.today)
 	if e.ID != "" && st.seen.add(f.id) {
-		return t, false
+		return false
 	}
-	t.partner = st.partner(e.Partner)
+	t.partner = st.partnerAt(t.who, e.Partner)
 	if f.kind == isMerged && e.Other != e.Partner {
 		t.merged = st.partner(e.Other).PartnerState
 	}
@@ -232,9 +262,9 @@ func (st *State) take(e *record.Event) (taken, bool) {
 			l.touched = st.today
 		}
 	}
-	st.correct(&t)
-	st.claim(&t)
-	return t, true
+	st.correct(t)
+	st.claim(t)
+	return true
 }
 
 // correct takes back what the event corrected counted for its account.
@@ -253,13 +283,19 @@ func (st *State) correct(t *taken) {
 	}
 }
 
+// claimed says which events can be corrected.
+var claimed = func() (can [32]bool) {
+	for _, k := range []factKind{isAccepted, isDeclined, isExpired, isSuperseded, isWon, isLost, isOrder, isRegistered, isSurvey} {
+		can[k] = true
+	}
+	return can
+}()
+
 // claim remembers an event that can be corrected, and counts a deal won for the
 // account.
 func (st *State) claim(t *taken) {
 	f := &t.fact
-	switch f.kind {
-	case isAccepted, isDeclined, isExpired, isSuperseded, isWon, isLost, isOrder, isRegistered, isSurvey:
-	default:
+	if !claimed[f.kind] {
 		return
 	}
 	c := claim{partner: t.partner.number, account: f.account}

@@ -1,6 +1,7 @@
 package features
 
 import (
+	"math/bits"
 	"slices"
 
 	"github.com/cespare/xxhash/v2"
@@ -20,8 +21,11 @@ func hash[S ~string](s S) uint64 {
 // map costs more memory, and finding a key takes one read that is not in the
 // cache. The zero value is empty. A pointer it returns holds until the next put
 // or filter.
+//
+// A key's place is its share of the key space, so a table may be of any size,
+// and growing or filtering one reads and writes memory from one end to the other.
 type table[V any] struct {
-	slots []slot[V] // a power of two
+	slots []slot[V]
 	n     int
 }
 
@@ -30,35 +34,65 @@ type slot[V any] struct {
 	val V
 }
 
+// home is where a key belongs in a table of size places.
+func home(key uint64, size int) int {
+	hi, _ := bits.Mul64(key, uint64(size))
+	return int(hi)
+}
+
 // full says whether a table of size places should grow before it holds n: the
 // way to a key grows fast beyond two places in three.
 func full(n, size int) bool { return 3*n > 2*size }
+
+// larger is the size after this one: twice while that costs little, then half
+// as much again.
+func larger(size int) int {
+	if size < 64 {
+		return max(4, 2*size)
+	}
+	return size + size/2
+}
+
+// roomy is the size of a table that holds n and a fifth more before it grows.
+func roomy(n int) int { return 9*n/5 + 4 }
 
 // get returns the value of key, nil if there is none or key is 0.
 func (t *table[V]) get(key uint64) *V {
 	if t.n == 0 || key == 0 {
 		return nil
 	}
-	mask := uint64(len(t.slots) - 1)
-	for i := key & mask; ; i = (i + 1) & mask {
+	for i := home(key, len(t.slots)); ; {
 		switch s := &t.slots[i]; s.key {
 		case key:
 			return &s.val
 		case 0:
 			return nil
 		}
+		if i++; i == len(t.slots) {
+			i = 0
+		}
 	}
+}
+
+// near reads the place where a key belongs, so that the processor has it at hand
+// soon; what it returns says nothing.
+func (t *table[V]) near(key uint64) uint64 {
+	if len(t.slots) == 0 {
+		return 0
+	}
+	return t.slots[home(key, len(t.slots))].key
 }
 
 // put returns the value of key, a new zero value if there was none.
 func (t *table[V]) put(key uint64) *V {
 	if full(t.n+1, len(t.slots)) {
-		t.resize(max(4, 2*len(t.slots)))
+		t.resize(larger(len(t.slots)))
 	}
-	mask := uint64(len(t.slots) - 1)
-	i := key & mask
+	i := home(key, len(t.slots))
 	for t.slots[i].key != key && t.slots[i].key != 0 {
-		i = (i + 1) & mask
+		if i++; i == len(t.slots) {
+			i = 0
+		}
 	}
 	s := &t.slots[i]
 	if s.key == 0 {
@@ -100,11 +134,7 @@ func (t *table[V]) filter(keep func(key uint64, v *V) bool) {
 	if kept == 0 {
 		return
 	}
-	size := 4
-	for full(kept, size) {
-		size *= 2
-	}
-	t.resize(size)
+	t.resize(roomy(kept))
 	old.each(func(key uint64, v *V) {
 		if keep(key, v) {
 			*t.put(key) = *v
@@ -132,7 +162,7 @@ func (t *table[V]) sorted() []uint64 {
 // recent is a set of keys that forgets: a key is remembered for at least one
 // turn and forgotten after two. Keys that differ in the lowest bit only are one.
 type recent struct {
-	keys  []uint64 // a power of two; 0 is free, the lowest bit says when it came
+	keys  []uint64 // at home like a table's; 0 is free, the lowest bit says when it came
 	n     int
 	young uint64 // the lowest bit of keys added now
 }
@@ -140,14 +170,16 @@ type recent struct {
 // add puts a key in and says whether it was there.
 func (r *recent) add(key uint64) (again bool) {
 	if full(r.n+1, len(r.keys)) {
-		r.rebuild(max(16, 2*len(r.keys)), func(uint64) bool { return true })
+		r.rebuild(larger(max(16, len(r.keys))), func(uint64) bool { return true })
 	}
 	key = max(2, key&^1)
-	mask := uint64(len(r.keys) - 1)
-	i := key >> 1 & mask
-	for ; r.keys[i] != 0; i = (i + 1) & mask {
+	i := home(key, len(r.keys))
+	for r.keys[i] != 0 {
 		if r.keys[i]&^1 == key {
 			return true
+		}
+		if i++; i == len(r.keys) {
+			i = 0
 		}
 	}
 	r.keys[i] = key | r.young
@@ -155,17 +187,26 @@ func (r *recent) add(key uint64) (again bool) {
 	return false
 }
 
+// near reads the place where a key belongs, as a table's does.
+func (r *recent) near(key uint64) uint64 {
+	if len(r.keys) == 0 {
+		return 0
+	}
+	return r.keys[home(key, len(r.keys))]
+}
+
 func (r *recent) rebuild(size int, keep func(uint64) bool) {
 	old := r.keys
 	r.keys, r.n = make([]uint64, size), 0
-	mask := uint64(size - 1)
 	for _, key := range old {
 		if key == 0 || !keep(key) {
 			continue
 		}
-		i := key >> 1 & mask
+		i := home(key&^1, size)
 		for r.keys[i] != 0 {
-			i = (i + 1) & mask
+			if i++; i == size {
+				i = 0
+			}
 		}
 		r.keys[i] = key
 		r.n++

@@ -21,20 +21,21 @@ func TestWindowsAreExact(t *testing.T) {
 			on := today - day(rapid.SampledFrom([]int{0, 0, 1, 6, 7, 28, 111, 364, 400}).Draw(t, "back"))
 			due = min(due, s.add(today, on, n, int64(3*n)))
 			byDay[on] = tally{byDay[on].n + n, byDay[on].pos + 3*n}
-			var want sums
+			var want counts
+			var wantMoney amounts
 			for d, x := range byDay {
-				want.n[life], want.amount[life] = want.n[life]+int64(x.n), want.amount[life]+int64(x.pos)
+				want[life], wantMoney[life] = want[life]+x.n, wantMoney[life]+int64(x.pos)
 				for w, days := range windowDays {
 					if d > today-days {
-						want.n[w], want.amount[w] = want.n[w]+int64(x.n), want.amount[w]+int64(x.pos)
+						want[w], wantMoney[w] = want[w]+x.n, wantMoney[w]+int64(x.pos)
 					}
 				}
 			}
-			if s.sums != want {
-				t.Fatalf("on day %d the sums are %+v, want %+v", today, s.sums, want)
+			if s.n != want || *s.amounts() != wantMoney {
+				t.Fatalf("on day %d the sums are %+v and %+v, want %+v and %+v", today, s.n, *s.amounts(), want, wantMoney)
 			}
-			if plain := s.sumsAt(today); plain != want {
-				t.Fatalf("on day %d the plain sums are %+v, want %+v", today, plain, want)
+			if plain, plainMoney := s.countsAt(today), s.amountsAt(today); plain != want || plainMoney != wantMoney {
+				t.Fatalf("on day %d the plain sums are %+v and %+v, want %+v and %+v", today, plain, plainMoney, want, wantMoney)
 			}
 		}
 	})
