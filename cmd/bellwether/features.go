@@ -18,7 +18,7 @@ import (
 )
 
 func featuresCommand(s *streams) *cobra.Command {
-	var data, out string
+	var data, out, config string
 	var asJSON bool
 	options := features.ReplayOptions{Workers: runtime.NumCPU()}
 	c := &cobra.Command{
@@ -38,10 +38,16 @@ func featuresCommand(s *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			m, err := writeTables(c.Context(), src, out, features.Options{}, options)
+			o, err := readOptions(config)
 			if err != nil {
 				return err
 			}
+			money := newPurse(src)
+			m, err := writeTables(c.Context(), money, out, o, options)
+			if err != nil {
+				return err
+			}
+			money.warn(s.Err, o)
 			fmt.Fprintf(s.Err, "%d offer rows and %d month rows of %d features from %d events (%d repeats), %s to %s\n", m.Stats.Offers, m.Stats.Months,
 				len(m.Features), m.Stats.Events, m.Stats.Repeats, m.Stats.From.Format("2006-01-02"), m.Stats.To.Format("2006-01-02"))
 			if n := m.Stats.LateOffers + m.Stats.NoLead; n > 0 {
@@ -55,6 +61,7 @@ func featuresCommand(s *streams) *cobra.Command {
 	}
 	c.Flags().StringVar(&data, "data", "", "data directory to read")
 	c.Flags().StringVar(&out, "out", "", "directory to write; must not exist or be empty")
+	addConfig(c, &config)
 	c.Flags().IntVar(&options.Workers, "workers", options.Workers, "goroutines that fold partners; the result does not depend on it")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the manifest on stdout")
 	return c

@@ -42,7 +42,7 @@ func reportCommand(s *streams) *cobra.Command {
 var reportFormats = []string{"html", "csv", "json", "parquet"}
 
 type reportFlags struct {
-	data, models, format, out, at string
+	data, models, config, format, out, at string
 }
 
 func reportAtRiskCommand(s *streams) *cobra.Command {
@@ -60,6 +60,7 @@ to be read, mailed or printed.`,
 	}
 	c.Flags().StringVar(&f.data, "data", "", "data directory")
 	c.Flags().StringVar(&f.models, "models", "", "directory of models; without a published churn model the hand-set weights judge")
+	addConfig(c, &f.config)
 	c.Flags().StringVar(&f.format, "format", "", strings.Join(reportFormats, ", ")+"; empty: by the name of --out, else html")
 	c.Flags().StringVar(&f.out, "out", "-", "file to write; - is standard output")
 	c.Flags().StringVar(&f.at, "at", "", "midnight to judge as of, YYYY-MM-DD; empty: the one after the data's last day")
@@ -90,10 +91,17 @@ func (f *reportFlags) run(ctx context.Context, s *streams) error {
 	if err != nil {
 		return err
 	}
-	r, err := atRisk(ctx, src, f.models, at)
+	options, err := readOptions(f.config)
 	if err != nil {
 		return err
 	}
+	money := newPurse(src)
+	r, used, err := atRisk(ctx, money, f.models, options, at)
+	if err != nil {
+		return err
+	}
+	money.warn(s.Err, used)
+	warnOther(s.Err, used, options)
 	if err := f.write(s.Out, r); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
@@ -168,27 +176,28 @@ func readChurn(v *registry.Artifact) (*health.Assessor, error) {
 }
 
 // atRisk judges everybody as of a midnight; a zero at is the one after the
-// data's last day. The data is read twice: to the midnight, and to the one 28
+// data's last day. options make the features where no model brings its own; those
+// used are returned. The data is read twice: to the midnight, and to the one 28
 // days before for the trend.
-func atRisk(ctx context.Context, src features.Source, models string, at time.Time) (*health.Report, error) {
+func atRisk(ctx context.Context, src features.Source, models string, options features.Options, at time.Time) (*health.Report, features.Options, error) {
 	a, err := loadChurn(models)
 	if err != nil {
-		return nil, err
+		return nil, options, err
 	}
 	if a == nil {
 		schema, err := readSchema(ctx, src)
 		if err != nil {
-			return nil, err
+			return nil, options, err
 		}
-		a = &health.Assessor{Set: features.NewSet(schema, features.Options{})}
+		a = &health.Assessor{Set: features.NewSet(schema, options)}
 	}
 	a.History = health.NewHistory(health.Config{}, a.Set, at)
 	if err := a.Prepare(); err != nil {
-		return nil, err
+		return nil, options, err
 	}
 	st, stats, err := features.Replay(ctx, observedSource{src, a.History.Observe}, a.Set, features.ReplayOptions{Until: at}, features.Sink{})
 	if err != nil {
-		return nil, err
+		return nil, options, err
 	}
 	if at.IsZero() {
 		at = stats.To.UTC().Truncate(24*time.Hour).AddDate(0, 0, 1)
@@ -197,7 +206,7 @@ func atRisk(ctx context.Context, src features.Source, models string, at time.Tim
 	before := at.AddDate(0, 0, -health.TrendDays)
 	earlier, _, err := features.Replay(ctx, src, a.Set, features.ReplayOptions{Until: before}, features.Sink{})
 	if err != nil {
-		return nil, err
+		return nil, options, err
 	}
 	earlier.Advance(before)
 	standings := a.Assess(st, a.Risks(earlier, before), at)
@@ -206,7 +215,7 @@ func atRisk(ctx context.Context, src features.Source, models string, at time.Tim
 			return p.Record()
 		}
 		return nil
-	}), nil
+	}), a.Set.Options(), nil
 }
 
 // standingFields is the schema of standings in Parquet, but for the KPIs, which

@@ -18,7 +18,6 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v3"
 )
 
 // routeFlags are what one offline decision is made from.
@@ -46,7 +45,7 @@ by rules and shrunk rates, and says so.`,
 	c.Flags().StringVar(&f.data, "data", "", "data directory")
 	c.Flags().StringVar(&f.models, "models", "", "directory of models; without one the decision is degraded")
 	c.Flags().StringVar(&f.lead, "lead", "", "file with one lead as JSON; - is standard input")
-	c.Flags().StringVar(&f.config, "config", "", "file with the policy as YAML; defaults without one")
+	c.Flags().StringVar(&f.config, "config", "", "YAML file as of 'bellwether serve', of which its policy is used")
 	c.Flags().StringVar(&f.at, "at", "", "moment of the decision, RFC 3339; the later of the lead's creation and the data's end without one")
 	c.Flags().Uint64Var(&f.seed, "seed", 1, "seed of the draw")
 	c.Flags().BoolVar(&f.greedy, "greedy", false, "no exploration: always the best")
@@ -62,7 +61,7 @@ func (f *routeFlags) run(ctx context.Context, s *streams) error {
 	if err != nil {
 		return err
 	}
-	policy, err := readPolicy(f.config)
+	config, err := readServeConfig(f.config)
 	if err != nil {
 		return err
 	}
@@ -74,11 +73,14 @@ func (f *routeFlags) run(ctx context.Context, s *streams) error {
 	if err != nil {
 		return err
 	}
-	d, index, err := f.decide(ctx, src, lead, policy, now)
+	money := newPurse(src)
+	d, router, err := f.decide(ctx, money, lead, config.Policy, now)
 	if err != nil {
 		return err
 	}
-	printDecision(s.Err, d, index)
+	money.warn(s.Err, router.Set.Options())
+	warnOther(s.Err, router.Set.Options(), currencyOptions(&config.Policy))
+	printDecision(s.Err, d, router.Index)
 	if f.json {
 		return writeJSON(s.Out, d)
 	}
@@ -98,7 +100,7 @@ func (f *routeFlags) moment() (time.Time, error) {
 }
 
 // decide folds the data into a router and decides.
-func (f *routeFlags) decide(ctx context.Context, src features.Source, lead *record.Lead, policy routing.Policy, now time.Time) (*record.Decision, *routing.Index, error) {
+func (f *routeFlags) decide(ctx context.Context, src features.Source, lead *record.Lead, policy routing.Policy, now time.Time) (*record.Decision, *routing.Router, error) {
 	set, model, err := loadWin(f.models)
 	if err != nil {
 		return nil, nil, err
@@ -108,7 +110,7 @@ func (f *routeFlags) decide(ctx context.Context, src features.Source, lead *reco
 		if err != nil {
 			return nil, nil, err
 		}
-		set = features.NewSet(schema, features.Options{})
+		set = features.NewSet(schema, currencyOptions(&policy))
 	}
 	index, err := routing.NewIndex(policy)
 	if err != nil {
@@ -134,7 +136,7 @@ func (f *routeFlags) decide(ctx context.Context, src features.Source, lead *reco
 	index.Advance(now)
 	router := routing.Router{Set: set, Index: index, Model: model}
 	d, err := router.Route(lead, state, routing.Request{Now: now, Seed: f.seed, Greedy: f.greedy, Position: uint64(stats.Events)}, nil)
-	return d, index, err
+	return d, &router, err
 }
 
 var maxTime = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -237,27 +239,6 @@ func readFile(in io.Reader, path string) ([]byte, error) {
 		return nil, record.Errorf(record.NotFound, "read", "%w", err)
 	}
 	return b, err
-}
-
-// readPolicy reads a policy; the zero one without a path.
-func readPolicy(path string) (routing.Policy, error) {
-	var p routing.Policy
-	if path == "" {
-		return p, nil
-	}
-	b, err := readFile(nil, path)
-	if err != nil {
-		return p, err
-	}
-	d := yaml.NewDecoder(bytes.NewReader(b))
-	d.KnownFields(true)
-	if err := d.Decode(&p); err != nil && !errors.Is(err, io.EOF) {
-		return p, record.Errorf(record.Invalid, "read policy "+path, "%w", err)
-	}
-	if err := p.Check(); err != nil {
-		return p, record.Errorf(record.Invalid, "read policy "+path, "%w", err)
-	}
-	return p, nil
 }
 
 // printDecision shows a decision to people.

@@ -48,7 +48,7 @@ func serveCommand(s *streams) *cobra.Command {
 		Use:   "serve --store DIR --models DIR",
 		Short: "Answer leads over HTTP and gRPC",
 		Long: "Serve answers leads over HTTP and gRPC until it is interrupted; then it finishes\nwhat it took. Every decision is on disk before it is answered.\n\n" +
-			"The file of --config has the sections policy, engine, limits and store; what it\ndoes not say has its default.",
+			"The file of --config has the sections policy, engine, limits and store; what it\ndoes not say has its default. The policy's currency and rates say what amounts are\nworth; give the same file to 'bellwether train', whose models remember them.",
 		Example: "  bellwether serve --store store --models models --data world\n" +
 			"  bellwether serve --store store --models models --config policy.yaml --http 0.0.0.0:8080 --keys keys.jsonl",
 		Args: noArgs,
@@ -138,7 +138,7 @@ func readServeConfig(path string) (serveConfig, error) {
 	d := yaml.NewDecoder(file)
 	d.KnownFields(true)
 	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
-		return c, record.Errorf(record.Invalid, path, "%w", err)
+		return c, record.Errorf(record.Invalid, path, "%w; its sections are policy, engine, limits and store", err)
 	}
 	if err := c.Policy.Check(); err != nil {
 		return c, record.Errorf(record.Invalid, path, "policy: %w", err)

@@ -12,8 +12,10 @@ import (
 	"bellwether/datasets"
 	"bellwether/datasets/record"
 	"bellwether/datasets/synth"
+	"bellwether/routing"
 
 	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
 )
 
 func synthCommand(s *streams) *cobra.Command {
@@ -24,7 +26,8 @@ func synthCommand(s *streams) *cobra.Command {
 		Short: "Make a synthetic world of partners, leads and events whose truth is known",
 		Long: "Make a synthetic world and write it as a data directory. The same seed gives the same bytes.\n" +
 			"What no record says (skill by industry, product, region and size, moods, who left when) is\n" +
-			"written beside it as truth.jsonl, which nothing that learns reads.",
+			"written beside it as truth.jsonl, which nothing that learns reads, and the rates of its currencies\n" +
+			"as policy.yaml, for --config of the other commands.",
 		Example: "  bellwether synth --out world\n  bellwether synth --out big --partners 10000 --leads 1000000 --events 20000000",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -96,9 +99,23 @@ func writeWorld(ctx context.Context, s *streams, w *synth.World, out string, f d
 	if err := writeTruth(filepath.Join(out, "truth.jsonl"), w); err != nil {
 		return fmt.Errorf("synth: %w", err)
 	}
+	if err := writeWorldPolicy(filepath.Join(out, "policy.yaml")); err != nil {
+		return fmt.Errorf("synth: %w", err)
+	}
 	fmt.Fprintf(s.Err, "%s: %d partners, %d leads, %d events, %s to %s\n", out, len(w.Partners()), m.leads, m.events,
 		w.Start().Format("2006-01-02"), w.End().Format("2006-01-02"))
 	return nil
+}
+
+// worldPolicy has the rates of the currencies of synthetic worlds.
+var worldPolicy = routing.Policy{Currency: "EUR", Rates: map[string]float64{"GBP": 1.17, "PLN": 0.23, "SEK": 0.09, "USD": 0.92}}
+
+func writeWorldPolicy(path string) error {
+	b, err := yaml.Marshal(map[string]any{"policy": map[string]any{"currency": worldPolicy.Currency, "rates": worldPolicy.Rates}})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, b, 0o666)
 }
 
 func writeTruth(path string, w *synth.World) error {

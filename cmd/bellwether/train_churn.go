@@ -16,7 +16,7 @@ import (
 
 func trainChurnCommand(s *streams) *cobra.Command {
 	var flags trainFlags
-	var data, from string
+	var data, from, config string
 	c := &cobra.Command{
 		Use:   "churn --data DIR [--models DIR]",
 		Short: "Learn which partners stop doing business, from who did",
@@ -44,10 +44,16 @@ outcome was known by then.`,
 			if cfg.Incumbent, err = incumbent(flags.models, "churn", "churn.bin"); err != nil {
 				return err
 			}
-			m, err := trainChurn(c.Context(), src, features.Options{}, cfg, testFrom)
+			options, err := readOptions(config)
 			if err != nil {
 				return err
 			}
+			money := newPurse(src)
+			m, err := trainChurn(c.Context(), money, options, cfg, testFrom)
+			if err != nil {
+				return err
+			}
+			money.warn(s.Err, options)
 			files, err := m.files()
 			if err != nil {
 				return err
@@ -57,6 +63,7 @@ outcome was known by then.`,
 	}
 	flags.add(c)
 	c.Flags().StringVar(&data, "data", "", "data directory")
+	addConfig(c, &config)
 	c.Flags().StringVar(&from, "test-from", "", "first month of the test, YYYY-MM-DD; empty: the newest month whose horizon is complete")
 	return c
 }

@@ -19,7 +19,7 @@ import (
 
 func trainWinCommand(s *streams) *cobra.Command {
 	var flags trainFlags
-	var data string
+	var data, config string
 	c := &cobra.Command{
 		Use:   "win --data DIR [--models DIR]",
 		Short: "Learn which partner wins which lead, from what came of past offers",
@@ -41,10 +41,16 @@ It tests on the newest fifth of each lead's first offers.`,
 			if cfg.Incumbent, err = incumbent(flags.models, "win", "win.bin"); err != nil {
 				return err
 			}
-			m, err := trainWin(c.Context(), src, features.Options{}, cfg)
+			options, err := readOptions(config)
 			if err != nil {
 				return err
 			}
+			money := newPurse(src)
+			m, err := trainWin(c.Context(), money, options, cfg)
+			if err != nil {
+				return err
+			}
+			money.warn(s.Err, options)
 			files, err := m.files()
 			if err != nil {
 				return err
@@ -54,6 +60,7 @@ It tests on the newest fifth of each lead's first offers.`,
 	}
 	flags.add(c)
 	c.Flags().StringVar(&data, "data", "", "data directory")
+	addConfig(c, &config)
 	return c
 }
 

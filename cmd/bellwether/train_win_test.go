@@ -91,8 +91,8 @@ func TestRouteWrongUse(t *testing.T) {
 		{[]string{"route", "--data", dir, "--lead", filepath.Join(dir, "none.json")}, 1, "none.json"},
 		{[]string{"route", "--data", dir, "--lead", file("bad.json", `{"id":"x","colour":"red"}`)}, 1, "colour"},
 		{[]string{"route", "--data", dir, "--lead", file("old.json", `{"id":"x"}`)}, 1, "created_at"},
-		{[]string{"route", "--data", dir, "--lead", lead, "--config", file("p.yaml", "exploraton: {}")}, 1, "exploraton"},
-		{[]string{"route", "--data", dir, "--lead", lead, "--config", file("q.yaml", "exploration: {share: 2}")}, 1, "exploration.share"},
+		{[]string{"route", "--data", dir, "--lead", lead, "--config", file("p.yaml", "policy: {exploraton: {}}")}, 1, "exploraton"},
+		{[]string{"route", "--data", dir, "--lead", lead, "--config", file("q.yaml", "policy: {exploration: {share: 2}}")}, 1, "exploration.share"},
 		{[]string{"train", "win", "--learners", "oracle", "--data", dir}, 1, "holds no records"},
 	} {
 		if code, _, stderr := called(tt.args...); code != tt.code || !strings.Contains(stderr, tt.text) {
