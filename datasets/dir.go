@@ -175,6 +175,13 @@ func (d *Dir) Partners(ctx context.Context, o ReadOptions, f func(*record.Partne
 	return readAll(ctx, d, "partners", partnerNoun, o, func(p *record.Partner) error { kept := *p; return f(&kept) })
 }
 
+// LeadsInOrder reports whether the leads stand in the order of their creation.
+func (d *Dir) LeadsInOrder(ctx context.Context, o ReadOptions) (bool, error) {
+	first, _ := d.progress("leads", o)
+	seen, err := d.sight("leads", func() (*sighting, error) { return survey(ctx, d.files["leads"], leadNoun, first) })
+	return err == nil && seen.sorted, err
+}
+
 // Leads reads the leads in file order. The record is the callee's to keep.
 func (d *Dir) Leads(ctx context.Context, o ReadOptions, f func(*record.Lead) error) (Counts, error) {
 	return readAll(ctx, d, "leads", leadNoun, o, func(l *record.Lead) error { kept := *l; return f(&kept) })
@@ -319,11 +326,13 @@ var (
 			}{&p.ID, &p.KnownAt})
 		}}
 	leadNoun = noun[record.Lead]{codec: record.Leads, columns: []string{"id", "created_at"}, validate: (*record.Lead).Validate,
-		key: func(dst []byte, l *record.Lead) []byte { return append(dst, l.ID...) },
+		key:   func(dst []byte, l *record.Lead) []byte { return append(dst, l.ID...) },
+		known: func(l *record.Lead) int64 { return l.CreatedAt.UnixMicro() },
 		brief: func(line []byte, l *record.Lead) error {
 			return json.Unmarshal(line, &struct {
-				ID *record.LeadID `json:"id"`
-			}{&l.ID})
+				ID        *record.LeadID `json:"id"`
+				CreatedAt *time.Time     `json:"created_at"`
+			}{&l.ID, &l.CreatedAt})
 		}}
 	decisionNoun = noun[record.Decision]{codec: record.Decisions, columns: []string{"id", "at"}, validate: (*record.Decision).Validate,
 		key: func(dst []byte, d *record.Decision) []byte { return append(dst, d.ID...) },

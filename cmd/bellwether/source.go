@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"bellwether/datasets"
 	"bellwether/datasets/record"
@@ -13,13 +12,9 @@ import (
 
 // dirSource is a data directory as the features read it.
 type dirSource struct {
-	dir   *datasets.Dir
-	show  func(done, total int64)
-	order *leadOrder
+	dir  *datasets.Dir
+	show func(done, total int64)
 }
-
-// leadOrder is whether the leads stand in the order of their creation.
-type leadOrder struct{ known, ascending bool }
 
 func (d dirSource) options() datasets.ReadOptions { return datasets.ReadOptions{Progress: d.show} }
 
@@ -32,17 +27,16 @@ func (d dirSource) Partners(ctx context.Context, f func(*record.Partner) error) 
 // Leads calls f with every lead, in the order of their creation. Leads that do
 // not stand in that order are sorted in memory.
 func (d dirSource) Leads(ctx context.Context, f func(*record.Lead) error) error {
-	if !d.order.known {
-		if err := d.lookAtLeads(ctx); err != nil {
-			return err
-		}
+	ordered, err := d.dir.LeadsInOrder(ctx, d.options())
+	if err != nil {
+		return err
 	}
-	if d.order.ascending {
+	if ordered {
 		_, err := d.dir.Leads(ctx, d.options(), f)
 		return err
 	}
 	var leads []*record.Lead
-	_, err := d.dir.Leads(ctx, d.options(), func(l *record.Lead) error { leads = append(leads, l); return nil })
+	_, err = d.dir.Leads(ctx, d.options(), func(l *record.Lead) error { leads = append(leads, l); return nil })
 	if err != nil {
 		return err
 	}
@@ -53,18 +47,6 @@ func (d dirSource) Leads(ctx context.Context, f func(*record.Lead) error) error 
 		}
 	}
 	return nil
-}
-
-func (d dirSource) lookAtLeads(ctx context.Context) error {
-	ascending := true
-	var newest time.Time
-	_, err := d.dir.Leads(ctx, d.options(), func(l *record.Lead) error {
-		ascending = ascending && !l.CreatedAt.Before(newest)
-		newest = l.CreatedAt
-		return nil
-	})
-	*d.order = leadOrder{known: err == nil, ascending: ascending}
-	return err
 }
 
 // Events calls f with every event, in the order in which they became known.
@@ -79,7 +61,7 @@ func openData(s *streams, path string) (dirSource, error) {
 		return dirSource{}, usageError{fmt.Errorf("--data is needed: a directory as 'bellwether import' or 'bellwether synth' make it")}
 	}
 	dir, err := datasets.Open(path)
-	return dirSource{dir, newProgress(s, "reading "+path), &leadOrder{}}, err
+	return dirSource{dir, newProgress(s, "reading "+path)}, err
 }
 
 // readSchema finds out which attributes the records hold.

@@ -1,0 +1,28 @@
+package datasets
+
+import (
+	"github.com/apache/arrow/go/v17/parquet/compress"
+	"github.com/klauspost/compress/zstd"
+)
+
+// oneZstd is the Parquet library's zstd with one encoder for all pages. The
+// library makes an encoder per page, with 10 MB of tables that have to be
+// cleared: a third of the time of writing a training table.
+type oneZstd struct {
+	compress.Codec
+	encoder *zstd.Encoder
+}
+
+// EncodeLevel compresses at the default level, the only one written here.
+func (z oneZstd) EncodeLevel(dst, src []byte, _ int) []byte { return z.encoder.EncodeAll(src, dst[:0]) }
+
+func init() {
+	library, err := compress.GetCodec(compress.Codecs.Zstd)
+	if err != nil {
+		return // the library says so again when a file is opened
+	}
+	encoder, err := zstd.NewWriter(nil, zstd.WithZeroFrames(true))
+	if err == nil {
+		compress.RegisterCodec(compress.Codecs.Zstd, oneZstd{library, encoder})
+	}
+}
