@@ -274,11 +274,8 @@ func (r *replay) putLead(l *record.Lead, created int64) error {
 func (r *replay) events(part []record.Event, before func(known int64) error) error {
 	for i := range part {
 		r.ahead[i] = r.state.read(&part[i])
-		r.touched += r.state.near(&r.ahead[i])
 	}
-	for i := range part {
-		r.touched += r.state.nearAccount(&r.ahead[i])
-	}
+	r.touched += r.state.near(r.ahead[:len(part)])
 	for i := range part {
 		known := part[i].Known().Unix()
 		if known >= r.until {

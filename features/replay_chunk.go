@@ -96,6 +96,7 @@ func (c *chunk) reset() {
 type worker struct {
 	moved   change
 	view    LeadView
+	spots   []*series // about to be counted in
 	touched int64
 }
 
@@ -119,40 +120,58 @@ func (w *worker) fold(st *State, c *chunk) {
 	}
 }
 
-// touch reads what the groups' items will need, in three rounds: each round's
-// addresses come of the one before.
+// touch reads what the groups' items will need. Each loop's addresses come of
+// the one before; the loops are short, because the processor reads ahead only as
+// far as some two hundred instructions reach.
 func (w *worker) touch(c *chunk, groups []group) {
+	order := c.order[groups[0].from:groups[len(groups)-1].to]
 	x := int64(0)
 	for i := range groups {
 		p := groups[i].partner
-		x += int64(p.Version) + int64(p.nextDue) + int64(p.offers.byLead.n) + int64(len(p.offers.list)) + int64(p.accounts.n)
-		for _, at := range c.order[groups[i].from:groups[i].to] {
-			x += int64(c.items[at].kind) + int64(c.items[at].row)
-		}
+		x += int64(p.Version) + int64(p.nextDue) + int64(p.offers.byLead.n)
 	}
+	for _, at := range order {
+		x += int64(c.items[at].kind) + int64(c.items[at].row)
+	}
+	w.spots = w.spots[:0]
 	for i := range groups {
 		p := groups[i].partner
 		for _, at := range c.order[groups[i].from:groups[i].to] {
 			it := &c.items[at]
+			for _, k := range seriesOf[it.kind] {
+				w.spots = append(w.spots, &p.series[k])
+			}
 			if it.row >= 0 {
 				x += p.nearSums()
 			}
-			for _, k := range seriesOf[it.kind] {
-				x += int64(p.series[k].n[life])
-			}
 		}
 	}
+	for _, s := range w.spots {
+		x += int64(s.n[life])
+	}
+	for _, s := range w.spots {
+		if n := len(s.entries); n > 0 {
+			x += int64(s.entries[n-1].day)
+		}
+	}
+	w.touched = x + nearOffers(c, groups)
+}
+
+// nearOffers reads what rows and what concerns offers will need.
+func nearOffers(c *chunk, groups []group) (x int64) {
 	for i := range groups {
 		p := groups[i].partner
 		for _, at := range c.order[groups[i].from:groups[i].to] {
 			it := &c.items[at]
 			if it.row >= 0 {
-				x += p.nearEntries(c.today)
+				x += p.nearEntries(c.today) + it.view.created + int64(it.view.keys[0])
 			}
-			x += p.nearTails(it)
+			if it.lead != 0 {
+				x += int64(p.offers.byLead.near(it.lead)) + int64(p.accounts.near(it.account))
+			}
 		}
 	}
-	w.touched = x
+	return x
 }
 
 func (p *PartnerState) nearSums() (x int64) {
@@ -175,22 +194,6 @@ func (p *PartnerState) nearEntries(today day) (x int64) {
 		for _, i := range s.from {
 			x += int64(s.entries[min(int(i), len(s.entries)-1)].day)
 		}
-	}
-	return x
-}
-
-// nearTails reads where an item's fact will be counted.
-func (p *PartnerState) nearTails(it *item) (x int64) {
-	for _, k := range seriesOf[it.kind] {
-		if entries := p.series[k].entries; len(entries) > 0 {
-			x += int64(entries[len(entries)-1].day)
-		}
-	}
-	if it.lead != 0 {
-		x += int64(p.offers.byLead.near(it.lead))
-	}
-	if it.account != 0 {
-		x += int64(p.accounts.near(it.account))
 	}
 	return x
 }

@@ -216,26 +216,28 @@ func (st *State) read(e *record.Event) taken {
 	return taken{fact: st.set.factOf(e), who: partnerKey(e.Partner)}
 }
 
-// near reads the places where take will look first, and nearAccount those that
-// near's lead to; what they return says nothing.
-func (st *State) near(t *taken) uint64 {
-	f := &t.fact
-	x := st.seen.near(f.id) + st.partners.near(t.who)
-	if f.lead != 0 {
-		x += st.leads.near(f.lead)
+// near reads the places where take will look; what it returns says nothing. The
+// processor reads ahead only as far as some two hundred instructions reach, so
+// each loop does little.
+func (st *State) near(events []taken) (x uint64) {
+	for i := range events {
+		x += st.seen.near(events[i].fact.id) + st.partners.near(events[i].who)
 	}
-	if claimed[f.kind] {
-		x += st.claims.cur.near(f.id)
+	for i := range events {
+		f := &events[i].fact
+		if claimed[f.kind] {
+			x += st.claims.cur.near(f.id)
+		}
+		if f.lead != 0 {
+			x += st.leads.near(f.lead)
+		}
+	}
+	for i := range events {
+		if l := st.leads.get(events[i].fact.lead); l != nil {
+			x += st.accounts.near(l.view.account)
+		}
 	}
 	return x
-}
-
-func (st *State) nearAccount(t *taken) uint64 {
-	l := st.leads.get(t.fact.lead)
-	if l == nil {
-		return 0
-	}
-	return st.accounts.near(l.view.account)
 }
 
 // take changes what belongs to no single partner; it says false to an event
