@@ -142,10 +142,8 @@ const mostReasons = 3
 
 // effect is what a family of features moved the log-odds by.
 type effect struct {
-	family string
-	lead   string // its feature of the largest effect
+	family []int // columns
 	moved  float64
-	most   float64
 }
 
 // weigh says what speaks for the candidate and what against it: by what moved
@@ -171,12 +169,27 @@ func (p *profile) weigh(k *record.Ranked, blame []float64) []string {
 	}{{+1, "for it: "}, {-1, "against it: "}} {
 		before := len(out)
 		for _, e := range effects {
-			if e.moved*way.by > leastEffect && len(out)-before < mostReasons {
-				tell(e.lead, way.sign)
+			if math.Abs(e.moved) <= leastEffect || len(out)-before == mostReasons {
+				break
+			}
+			if e.moved*way.by > 0 {
+				tell(p.speaker(e.family, blame), way.sign)
 			}
 		}
 	}
 	return out
+}
+
+// speaker names the feature of a family that moved most of those that have
+// words; "" if none has.
+func (p *profile) speaker(family []int, blame []float64) string {
+	name, most := "", 0.0
+	for _, i := range family {
+		if f := &p.c.set.Features()[i]; math.Abs(blame[i]) > most && p.words(f.Name) != "" {
+			name, most = f.Name, math.Abs(blame[i])
+		}
+	}
+	return name
 }
 
 // leastEffect is the smallest move in log-odds worth a sentence: about one
@@ -196,27 +209,37 @@ func (p *profile) effects(blame []float64) []effect {
 		return nil
 	}
 	model.Contributions(blame, p.row)
-	var out []effect
-	place := map[string]int{}
-	for i, f := range p.c.set.Features() {
-		if f.Side == features.Lead || blame[i] == 0 {
-			continue
-		}
-		name := family(f.Name)
-		at, known := place[name]
-		if !known {
-			at = len(out)
-			place[name] = at
-			out = append(out, effect{family: name})
-		}
-		e := &out[at]
-		e.moved += blame[i]
-		if math.Abs(blame[i]) > e.most && p.words(f.Name) != "" {
-			e.most, e.lead = math.Abs(blame[i]), f.Name
+	families := p.c.model.familiesOf(p.c.set)
+	out := make([]effect, len(families))
+	for k, family := range families {
+		out[k].family = family
+		for _, i := range family {
+			out[k].moved += blame[i]
 		}
 	}
 	slices.SortStableFunc(out, func(a, b effect) int { return cmp.Compare(math.Abs(b.moved), math.Abs(a.moved)) })
-	return slices.DeleteFunc(out, func(e effect) bool { return e.lead == "" })
+	return out
+}
+
+// familiesOf lists the columns of each family of a set, but for the lead's: they
+// are the same for every candidate.
+func (m *Model) familiesOf(set *features.Set) [][]int {
+	m.grouping.Do(func() {
+		place := map[string]int{}
+		for i, f := range set.Features() {
+			if f.Side == features.Lead {
+				continue
+			}
+			at, known := place[family(f.Name)]
+			if !known {
+				at = len(m.families)
+				place[family(f.Name)] = at
+				m.families = append(m.families, nil)
+			}
+			m.families[at] = append(m.families[at], i)
+		}
+	})
+	return m.families
 }
 
 // family is what features that say the same at several lengths of time have in

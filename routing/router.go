@@ -26,6 +26,8 @@ type Model struct {
 
 	splitting sync.Once
 	parts     *parts // nil until split, and where it cannot be
+	grouping  sync.Once
+	families  [][]int // columns that say the same at several lengths of time
 }
 
 // LoadModel reads the predictors of a published win model; accept may be nil.

@@ -19,8 +19,8 @@ const (
 const (
 	// leafBits is how many leaves of a tree fit a word; half of it, two trees.
 	leafBits = 64
-	// blockWords is how many words are taken together: a vector of 256 bits.
-	blockWords = 4
+	// blockWords is how many words are taken together: a cache line.
+	blockWords = 8
 	// mostTable is how many words the tables of a model may take, half a gigabyte:
 	// a larger model is scored by whole rows.
 	mostTable = 64 << 20
@@ -257,7 +257,7 @@ func (f *factored) Scores(dst []float64, of models.Half, candidates []models.Hal
 		n := min(lanes, len(dst)-i)
 		f.find(rows, of.Own, candidates[i:i+n], pairs[i*w:(i+n)*w])
 		for r := range n {
-			sum := f.sum(of.Words, candidates[i+r].Words, rows[r*f.pairs:(r+1)*f.pairs])
+			sum := f.fastSum(of.Words, candidates[i+r].Words, rows[r*f.pairs:(r+1)*f.pairs])
 			dst[i+r] = f.loss.link(f.base + sum)
 		}
 	}
@@ -305,33 +305,38 @@ func (q *asked) key(of, own, pair []float64) uint64 {
 }
 
 // sum adds up the values of the leaves that a, b and the rows of the table
-// leave, as sumLanes wants them added.
+// leave, in the order sumLanes says. It defines what the vector code answers.
 func (f *factored) sum(a, b []uint64, rows []uint32) float64 {
+	const step, half = 4, leafBits / 2
 	var sum [sumLanes]float64
 	a, b = a[:len(f.full)], b[:len(f.full)]
-	for w := 0; w < len(a); w += blockWords {
-		a, b := (*[blockWords]uint64)(a[w:]), (*[blockWords]uint64)(b[w:])
-		x := [blockWords]uint64{a[0] & b[0], a[1] & b[1], a[2] & b[2], a[3] & b[3]}
+	for w := 0; w < len(a); w += step {
+		a, b := (*[step]uint64)(a[w:]), (*[step]uint64)(b[w:])
+		x0, x1, x2, x3 := a[0]&b[0], a[1]&b[1], a[2]&b[2], a[3]&b[3]
 		for _, r := range rows {
-			t := (*[blockWords]uint64)(f.table[int(r)+w:])
-			x[0] &= t[0]
-			x[1] &= t[1]
-			x[2] &= t[2]
-			x[3] &= t[3]
+			t := (*[step]uint64)(f.table[int(r)+w:])
+			x0 &= t[0]
+			x1 &= t[1]
+			x2 &= t[2]
+			x3 &= t[3]
 		}
 		if f.slot == leafBits {
-			v := (*[blockWords * leafBits]float64)(f.values[w*leafBits:])
-			for k := range x {
-				sum[k] += v[k*leafBits+bits.TrailingZeros64(x[k])&(leafBits-1)]
-			}
+			v := (*[step * leafBits]float64)(f.values[w*leafBits:])
+			sum[0] += v[0*leafBits+bits.TrailingZeros64(x0)&(leafBits-1)]
+			sum[1] += v[1*leafBits+bits.TrailingZeros64(x1)&(leafBits-1)]
+			sum[2] += v[2*leafBits+bits.TrailingZeros64(x2)&(leafBits-1)]
+			sum[3] += v[3*leafBits+bits.TrailingZeros64(x3)&(leafBits-1)]
 			continue
 		}
-		const half = leafBits / 2
-		v := (*[2 * blockWords * half]float64)(f.values[2*w*half:])
-		for k := range x {
-			sum[2*k&3] += v[2*k*half+bits.TrailingZeros32(uint32(x[k]))&(half-1)]
-			sum[(2*k+1)&3] += v[(2*k+1)*half+bits.TrailingZeros32(uint32(x[k]>>32))&(half-1)]
-		}
+		v := (*[2 * step * half]float64)(f.values[2*w*half:])
+		sum[0] += v[0*half+bits.TrailingZeros32(uint32(x0))&(half-1)]
+		sum[1] += v[1*half+bits.TrailingZeros32(uint32(x0>>half))&(half-1)]
+		sum[2] += v[2*half+bits.TrailingZeros32(uint32(x1))&(half-1)]
+		sum[3] += v[3*half+bits.TrailingZeros32(uint32(x1>>half))&(half-1)]
+		sum[0] += v[4*half+bits.TrailingZeros32(uint32(x2))&(half-1)]
+		sum[1] += v[5*half+bits.TrailingZeros32(uint32(x2>>half))&(half-1)]
+		sum[2] += v[6*half+bits.TrailingZeros32(uint32(x3))&(half-1)]
+		sum[3] += v[7*half+bits.TrailingZeros32(uint32(x3>>half))&(half-1)]
 	}
 	return total(&sum)
 }

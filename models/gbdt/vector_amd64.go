@@ -1,0 +1,26 @@
+//go:build amd64 && !purego
+
+package gbdt
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/cpu"
+)
+
+//go:generate sh -c "cd ../../tools && go run ./vector -pkg gbdt -out ../models/gbdt/leaves_amd64.s -stubs ../models/gbdt/leaves_amd64.go"
+
+var hasVectors = cpu.X86.HasAVX2 && cpu.X86.HasBMI1
+
+// fastSum is sum, by vector instructions where the processor has them.
+func (f *factored) fastSum(a, b []uint64, rows []uint32) float64 {
+	if !hasVectors {
+		return f.sum(a, b, rows)
+	}
+	blocks := len(f.full) / blockWords
+	of, other := &a[:len(f.full)][0], &b[:len(f.full)][0]
+	if f.slot == leafBits {
+		return leafSum64(of, other, unsafe.SliceData(f.table), unsafe.SliceData(rows), len(rows), blocks, &f.values[0])
+	}
+	return leafSum32(of, other, unsafe.SliceData(f.table), unsafe.SliceData(rows), len(rows), blocks, &f.values[0])
+}

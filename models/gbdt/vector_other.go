@@ -1,0 +1,6 @@
+//go:build !amd64 || purego
+
+package gbdt
+
+// fastSum is sum where there is no vector code.
+func (f *factored) fastSum(a, b []uint64, rows []uint32) float64 { return f.sum(a, b, rows) }
