@@ -35,6 +35,7 @@ type slice struct {
 	active      *roaring.Bitmap
 	contract    *roaring.Bitmap
 	present     *roaring.Bitmap
+	lapsed      *roaring.Bitmap   // some competence of theirs is not in force
 	certified   []*roaring.Bitmap // by calendar.wanted
 }
 
@@ -50,7 +51,7 @@ func newCalendar(r *Rules) calendar {
 }
 
 func (c *calendar) empty() slice {
-	s := slice{from: math.MaxInt64, until: math.MinInt64, active: roaring.New(), contract: roaring.New(), present: roaring.New()}
+	s := slice{from: math.MaxInt64, until: math.MinInt64, active: roaring.New(), contract: roaring.New(), present: roaring.New(), lapsed: roaring.New()}
 	s.certified = make([]*roaring.Bitmap, len(c.wanted))
 	for i := range s.certified {
 		s.certified[i] = roaring.New()
@@ -102,7 +103,7 @@ func (c *calendar) remove(e *entry) {
 }
 
 func (s *slice) sets() []*roaring.Bitmap {
-	return append([]*roaring.Bitmap{s.active, s.contract, s.present}, s.certified...)
+	return append([]*roaring.Bitmap{s.active, s.contract, s.present, s.lapsed}, s.certified...)
 }
 
 // set adds one partner to the slice and shortens it to the partner's next date.
@@ -116,6 +117,9 @@ func (s *slice) set(wanted []string, e *entry, at int64) {
 	}
 	if !absent(p, now) {
 		s.present.Add(e.number)
+	}
+	if slices.ContainsFunc(p.Competences, func(k record.Competence) bool { return !k.Contains(now) }) {
+		s.lapsed.Add(e.number)
 	}
 	for i, name := range wanted {
 		if certified(p, name, now) {
@@ -135,6 +139,9 @@ func (s *slice) set(wanted []string, e *entry, at int64) {
 	}
 	for _, a := range p.Capacity.Absences {
 		next(a)
+	}
+	for _, k := range p.Competences {
+		next(k.Span)
 	}
 	for _, k := range p.Certifications {
 		if slices.Contains(wanted, k.Name) {

@@ -289,8 +289,8 @@ func whyTerritory(_ *Index, q *query, e *entry) string {
 	return ""
 }
 
-// keepCompetence looks words up in bitmaps and then the dates, where there are
-// any, of whom they leave: its cost follows the partners that list the product.
+// keepCompetence looks words up in bitmaps, and then the dates of those left
+// some of whose competences are not in force.
 func keepCompetence(ix *Index, q *query, in *roaring.Bitmap) *roaring.Bitmap {
 	wanted := q.lead.Products
 	if len(wanted) == 0 {
@@ -305,7 +305,17 @@ func keepCompetence(ix *Index, q *query, in *roaring.Bitmap) *roaring.Bitmap {
 			kept = ix.keepWords(products, q, kept, w)
 		}
 	}
-	return filter(kept, func(n uint32) bool { return !ix.entries[n].dated || competent(q, ix.entries[n].partner) })
+	doubtful := roaring.And(kept, q.slice.lapsed)
+	if doubtful.IsEmpty() {
+		return kept
+	}
+	kept = roaring.AndNot(kept, doubtful)
+	for it := doubtful.Iterator(); it.HasNext(); {
+		if n := it.Next(); competent(q, ix.entries[n].partner) {
+			kept.Add(n)
+		}
+	}
+	return kept
 }
 
 func competent(q *query, p *record.Partner) bool {

@@ -41,7 +41,6 @@ type entry struct {
 	load      load
 	lastOffer uint64 // Index.offers when it was last offered a lead, 0 never
 	fields    map[string]any
-	dated     bool                  // some competence has a beginning or an end
 	block     atomic.Pointer[block] // feature values of the partner side, a cache
 }
 
@@ -148,7 +147,6 @@ func (ix *Index) replace(e *entry, p *record.Partner) {
 		ix.clock.remove(e)
 	}
 	e.partner = p
-	e.dated = slices.ContainsFunc(p.Competences, func(c record.Competence) bool { return c.Span != record.Span{} })
 	for f := range ix.facets {
 		ix.facets[f].add(e.number, facetWords(facetKind(f), p, ix.policy.Rules.MinLevel))
 	}
