@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"bellwether/datasets/record"
@@ -383,7 +384,7 @@ func (e *Engine) enterDecision(batch *store.Batch, now time.Time, p *proposal, b
 		i := batch.Append(store.Lead, func(dst []byte) []byte { return append(dst, body...) })
 		batch.PutPosition(store.LeadKey(lead.ID), i)
 	}
-	i := batch.Append(store.Decision, func(dst []byte) []byte { return append(dst, p.body...) })
+	i := batch.Append(store.Decision, func(dst []byte) []byte { return append(slices.Grow(dst, len(p.body)), p.body...) })
 	batch.PutPosition(store.DecisionKey(d.ID), i)
 	batch.Put(store.ChainKey(lead.ID), []byte(d.ID))
 	if before != nil {

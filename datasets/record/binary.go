@@ -246,7 +246,10 @@ func DecodeOffer(b []byte, o *Offer) error {
 
 // AppendDecision appends the decision's binary encoding to dst.
 func AppendDecision(dst []byte, d *Decision) []byte {
-	w := writer{append(dst, binaryVersion)}
+	// Most of a decision is its candidates: room for them at once, with ids of
+	// usual length, and for the rest.
+	const candidate, others = 80, 4 << 10
+	w := writer{append(slices.Grow(dst, others+candidate*len(d.Candidates)), binaryVersion)}
 	w.str(string(d.ID))
 	w.str(d.LeadRef)
 	w.str(string(d.Lead))
