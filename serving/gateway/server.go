@@ -256,7 +256,7 @@ func apiError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w htt
 		writeProblem(w, tooLarge)
 		return
 	}
-	writeProblem(w, err)
+	writeProblem(w, bodyError(err))
 }
 
 func routingError(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, code int) {
