@@ -36,9 +36,9 @@ var pairTable = []pairColumn{
 	pairLive("pair_account_offers", "offers", "offers of this account made to the partner, two years", func(v *pairView) float64 { return v.ofAccount(float64(v.account.offers)) }),
 	pairLive("pair_account_wins", "deals", "deals the partner won with this account, two years", func(v *pairView) float64 { return v.ofAccount(float64(v.account.wins)) }),
 	pairLive("pair_account_days", "days", "since the partner last had to do with this account", func(v *pairView) float64 { return daysSince(v.today, v.account.last, v.known) }),
-	pairLive("pair_account_overlap", "count", "business the partner shares with this account", func(v *pairView) float64 { return v.ofAccount(float64(v.account.overlap) / 1e6) }),
+	pairLive("pair_account_overlap", "count", "business the partner shares with this account", func(v *pairView) float64 { return v.ofAccount(float64(v.shared.overlap) / 1e6) }),
 	pairLive("pair_registered", "0 or 1", "the partner holds a registered deal with this account today", func(v *pairView) float64 {
-		return v.ofAccount(flag(v.account.protected > int64(v.today)*secondsPerDay))
+		return v.ofAccount(flag(v.shared.protected > int64(v.today)*secondsPerDay))
 	}),
 	pairLive("pair_expected_rate", "share", "the partner's win rate moved by what the lead's segments say of everyone", func(v *pairView) float64 { return v.expected }),
 }
@@ -74,6 +74,7 @@ type pairView struct {
 	p         *PartnerState
 	today     day
 	account   dealings
+	shared    shared
 	known     bool // the partner has had to do with the account
 	competent float64
 	level     float64
@@ -89,11 +90,11 @@ const pairStrength = 10
 
 func (v *pairView) prepare(of *LeadView, p *PartnerState) {
 	v.lead, v.p, v.today = of.lead, p, of.today()
-	v.account, v.known = dealings{}, false
-	if d := p.accounts.get(v.lead.account); v.lead.account != 0 && d != nil {
-		v.account, v.known = *d, true
+	v.account, v.shared, v.known = dealings{}, shared{}, false
+	if d := p.accounts.get(v.lead.account); d != nil {
+		v.account, v.shared, v.known = *d, *p.sharedWith(v.lead.account, d), true
 	}
-	v.competence()
+	v.competence(of.lead.products())
 	segments := &of.state.segments
 	life := target.Counter{N: float64(p.series[decided].n[life]), Pos: float64(p.series[decided].amounts()[life])}
 	tier := segments.prior(p.profile.tierKey, winRate)
@@ -107,7 +108,7 @@ func (v *pairView) prepare(of *LeadView, p *PartnerState) {
 			continue
 		}
 		var t tally
-		for _, key := range of.lead.keys[g.first : g.first+g.keys] {
+		for _, key := range of.lead.keys()[g.first : g.first+g.keys] {
 			if mine := p.segments.get(key); mine != nil {
 				t.n += mine.n
 				t.pos += mine.pos
@@ -134,18 +135,18 @@ func (v *pairView) ofAccount(x float64) float64 {
 }
 
 // competence compares the products wanted with the partner's skills.
-func (v *pairView) competence() {
+func (v *pairView) competence(wanted []uint64) {
 	v.competent, v.level = missing, missing
-	if len(v.lead.products) == 0 {
+	if len(wanted) == 0 {
 		return
 	}
 	held, level := 0, -1
-	for _, product := range v.lead.products {
+	for _, product := range wanted {
 		if l := v.p.profile.level(product, int64(v.today)*secondsPerDay); l >= 0 {
 			held++
 			level = max(level, l)
 		}
 	}
-	v.competent = float64(held) / float64(len(v.lead.products))
+	v.competent = float64(held) / float64(len(wanted))
 	v.level = float64(level)
 }
