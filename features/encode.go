@@ -13,7 +13,7 @@ import (
 // layout. The fingerprint of the set follows, then every part in the order of
 // the State's fields. Integers are varints, floats their bits, and tables lists
 // ascending by key, so that equal states have equal bytes.
-const stateMagic = "bwfs\x01"
+const stateMagic = "bwfs\x02"
 
 // MarshalBinary writes the state with its set's fingerprint. It changes nothing,
 // and may run beside the Row functions.
@@ -321,15 +321,30 @@ func (st *State) code(c *coder) {
 	st.codePartners(leads)
 	codeGenerations(c, &st.claims, func(_ uint64, x *claim) {
 		number(c, &x.partner)
-		number(c, &x.amount)
-		c.hash(&x.account)
 		c.flag(&x.won)
 		if c.reading && c.err == nil && (x.partner < 0 || int(x.partner) >= len(st.byNumber)) {
 			c.fail("an event of no partner")
 		}
 	})
+	codeGenerations(c, &st.deals, func(_ uint64, d *wonDeal) {
+		c.hash(&d.account)
+		number(c, &d.amount)
+		c.flag(&d.counted)
+	})
 	if c.reading {
+		st.checkDeals(c)
 		st.segments.weigh()
+	}
+}
+
+// checkDeals holds the claims read against the deals they say are there.
+func (st *State) checkDeals(c *coder) {
+	for _, t := range []*table[claim]{&st.claims.cur, &st.claims.prev} {
+		t.each(func(id uint64, x *claim) {
+			if x.won && st.deals.get(id) == nil {
+				c.fail("a deal that is not there")
+			}
+		})
 	}
 }
 
