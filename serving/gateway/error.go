@@ -70,6 +70,7 @@ func statusOf(err error) error {
 	st := status.New(statuses[e.Kind].code, text)
 	details := &errdetails.ErrorInfo{Reason: e.Kind.String(), Domain: "bellwether"}
 	if e.Field != "" {
+		st = status.New(statuses[e.Kind].code, e.Field+": "+text) // who reads no details still sees where
 		violation := &errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{{Field: e.Field, Description: text}}}
 		if with, err := st.WithDetails(details, violation); err == nil {
 			return with.Err()
@@ -139,7 +140,7 @@ func problemOf(err error) Problem {
 			p.Kind = d.Reason
 		case *errdetails.BadRequest:
 			for _, v := range d.FieldViolations {
-				p.Field = v.Field
+				p.Field, p.Detail = v.Field, v.Description
 			}
 		}
 	}
