@@ -7,11 +7,17 @@ import (
 	"bellwether/models/target"
 )
 
-// pairColumn defines one feature of a lead and a partner together.
+// pairColumn defines one feature of a lead and a partner together. A segment's
+// has no function of its own: rating all segments takes one pass, and each
+// column of pairSegment is what it finds there.
 type pairColumn struct {
 	Feature
 	live func(*pairView) float64
 }
+
+// pairSegment is what a pair's row says of one segment of the lead, column by
+// column.
+type pairSegment struct{ rate, decided float64 }
 
 // pairTable lists the features of a pair, but for its segments.
 var pairTable = []pairColumn{
@@ -55,8 +61,8 @@ func (s *Set) pairColumns() []pairColumn {
 			name, shown = "attr_"+name, "attribute "+name
 		}
 		out = append(out,
-			pairLive("pair_"+name+"_win_rate", "share", "the partner's win rate with leads of the same "+shown+", shrunk to what partner and segment say apart", func(v *pairView) float64 { return v.rates[d] }),
-			pairLive("pair_"+name+"_decided", "offers", "the partner's offers of known outcome with leads of the same "+shown, func(v *pairView) float64 { return v.counts[d] }))
+			pairLive("pair_"+name+"_win_rate", "share", "the partner's win rate with leads of the same "+shown+", shrunk to what partner and segment say apart", nil),
+			pairLive("pair_"+name+"_decided", "offers", "the partner's offers of known outcome with leads of the same "+shown, nil))
 	}
 	return out
 }
@@ -79,8 +85,6 @@ type pairView struct {
 	competent float64
 	level     float64
 	expected  float64
-	rates     []float64 // by dimension
-	counts    []float64
 }
 
 // pairStrength is how many offers a partner's own rate in a segment needs to be
@@ -88,7 +92,9 @@ type pairView struct {
 // known of the partner and of the segment apart.
 const pairStrength = 10
 
-func (v *pairView) prepare(of *LeadView, p *PartnerState) {
+// prepare reads a partner beside a lead and writes what it finds of the lead's
+// segments.
+func (v *pairView) prepare(dst []float64, of *LeadView, p *PartnerState) {
 	v.lead, v.p, v.today = of.lead, p, of.today()
 	v.account, v.shared, v.known = dealings{}, shared{}, false
 	if d := p.accounts.get(v.lead.account); d != nil {
@@ -99,31 +105,35 @@ func (v *pairView) prepare(of *LeadView, p *PartnerState) {
 	life := target.Counter{N: float64(p.series[decided].n[life]), Pos: float64(p.series[decided].amounts()[life])}
 	tier := segments.prior(p.profile.tierKey, winRate)
 	own := odds(target.Mean(life, tier.rate, tier.strength))
-	v.rates, v.counts = v.rates[:0], v.counts[:0]
 	together := 1.0
 	for i := range of.segments {
 		g := &of.segments[i]
-		if g.keys == 0 {
-			v.rates, v.counts = append(v.rates, missing), append(v.counts, missing)
-			continue
-		}
-		var t tally
-		for _, key := range of.lead.keys()[g.first : g.first+g.keys] {
-			if mine := p.segments.get(key); mine != nil {
-				t.n += mine.n
-				t.pos += mine.pos
-			}
-		}
-		if i < dimensions {
+		if i < dimensions && g.keys > 0 {
 			together *= g.odds
 		}
-		o := own * g.odds
-		v.rates = append(v.rates, target.Mean(t.counter(), o/(1+o), pairStrength))
-		v.counts = append(v.counts, float64(t.n))
+		s := p.beside(g, of.lead, own)
+		dst[2*i], dst[2*i+1] = s.rate, s.decided
 	}
 	// The segments of one lead overlap: counted in full they would say everything twice.
 	o := own * math.Sqrt(together)
 	v.expected = o / (1 + o)
+}
+
+// beside is what the partner's offers say of one of a lead's segments, own being
+// the odds of its win rate.
+func (p *PartnerState) beside(g *segment, lead *leadState, own float64) pairSegment {
+	if g.keys == 0 {
+		return pairSegment{missing, missing}
+	}
+	var t tally
+	for _, key := range lead.words[g.first : g.first+g.keys] {
+		if mine := p.segments.get(key); mine != nil {
+			t.n += mine.n
+			t.pos += mine.pos
+		}
+	}
+	o := own * g.odds
+	return pairSegment{target.Mean(t.counter(), o/(1+o), pairStrength), float64(t.n)}
 }
 
 // ofAccount is x if the lead names its account.
