@@ -171,10 +171,10 @@ func lines(t testing.TB, name string, content []byte) string {
 	return dir
 }
 
-func jsonOf(events ...record.Event) []byte {
+func jsonOf[T any](records ...T) []byte {
 	var b bytes.Buffer
-	for i := range events {
-		doc, err := json.Marshal(&events[i])
+	for i := range records {
+		doc, err := json.Marshal(&records[i])
 		if err != nil {
 			panic(err)
 		}
@@ -638,7 +638,7 @@ func TestForeignRowGroupsAndDictionaries(t *testing.T) {
 func TestMappingOfTheDocs(t *testing.T) {
 	b, err := os.ReadFile(filepath.Join("..", "docs", "data.md"))
 	check(t, err)
-	_, rest, ok := strings.Cut(string(b), "```yaml\n")
+	_, rest, ok := strings.Cut(string(b), "### The mapping\n\n```yaml\n")
 	doc, _, closed := strings.Cut(rest, "```")
 	if !ok || !closed {
 		t.Fatal("docs/data.md shows no mapping")

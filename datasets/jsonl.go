@@ -28,9 +28,7 @@ func readLines[T any](ctx context.Context, f *file, w wanted[T], give func() *ch
 	}
 	defer closer.Close()
 	skipBOM(in)
-	if w.decode == nil {
-		w.decode = func(line []byte, r *T) error { return decodeLine(w.codec, line, r) }
-	}
+	w.decode = w.quickly()
 	lines := lineReader{in: in}
 	c := give()
 	c.reset(f)
@@ -68,6 +66,21 @@ func readLines[T any](ctx context.Context, f *file, w wanted[T], give func() *ch
 	}
 	c.done = f.size
 	return take(c)
+}
+
+// quickly returns the decoding of a line, tried the quick way first.
+func (w wanted[T]) quickly() func(line []byte, r *T) error {
+	quick, strict := w.codec.Lines(w.only), w.decode
+	if strict == nil {
+		strict = func(line []byte, r *T) error { return decodeLine(w.codec, line, r) }
+	}
+	return func(line []byte, r *T) error {
+		if utf8.Valid(line) && quick.Decode(line, r) {
+			return nil
+		}
+		*r = *new(T)
+		return strict(line, r)
+	}
 }
 
 // notLines explains a file whose first line is not a JSON object.

@@ -331,8 +331,13 @@ func timeAt(text func(int) string) func(int) (float64, error) {
 // each batch.
 func WriteParquet(path string, schema *arrow.Schema, batches iter.Seq2[arrow.Record, error]) error {
 	return writeWhole(path, func(w io.Writer) error {
-		props := parquet.NewWriterProperties(parquet.WithCompression(compress.Codecs.Zstd), parquet.WithDictionaryDefault(true))
-		out, err := pqarrow.NewFileWriter(schema, keepOpen{w}, props, pqarrow.NewArrowWriterProperties(pqarrow.WithStoreSchema()))
+		options := []parquet.WriterProperty{parquet.WithCompression(compress.Codecs.Zstd)}
+		for _, f := range schema.Fields() {
+			if f.Type.ID() == arrow.FLOAT64 { // zstd finds what repeats: 2 % larger, written in two thirds of the time
+				options = append(options, parquet.WithDictionaryFor(f.Name, false))
+			}
+		}
+		out, err := pqarrow.NewFileWriter(schema, keepOpen{w}, parquet.NewWriterProperties(options...), pqarrow.NewArrowWriterProperties(pqarrow.WithStoreSchema()))
 		if err != nil {
 			return err
 		}

@@ -13,7 +13,7 @@ import (
 // layout. The fingerprint of the set follows, then every part in the order of
 // the State's fields. Integers are varints, floats their bits, and tables lists
 // ascending by key, so that equal states have equal bytes.
-const stateMagic = "bwfs\x01"
+const stateMagic = "bwfs\x02"
 
 // MarshalBinary writes the state with its set's fingerprint. It changes nothing,
 // and may run beside the Row functions.
@@ -162,13 +162,13 @@ func list[T any](c *coder, s *[]T, size int, item func(*T)) {
 }
 
 // codeTable codes a table ascending by key.
-func codeTable[V any](c *coder, t *table[V], value func(*V)) {
+func codeTable[V any](c *coder, t *table[V], value func(key uint64, v *V)) {
 	n := t.n
 	c.length(&n, 8)
 	if !c.reading {
 		for _, k := range t.sorted() {
 			c.hash(&k)
-			value(t.get(k))
+			value(k, t.get(k))
 		}
 		return
 	}
@@ -185,12 +185,12 @@ func codeTable[V any](c *coder, t *table[V], value func(*V)) {
 		}
 		last = k
 		var v V
-		value(&v)
+		value(k, &v)
 		*t.put(k) = v
 	}
 }
 
-func codeGenerations[V any](c *coder, g *generations[V], value func(*V)) {
+func codeGenerations[V any](c *coder, g *generations[V], value func(key uint64, v *V)) {
 	codeTable(c, &g.cur, value)
 	codeTable(c, &g.prev, value)
 }
@@ -270,8 +270,7 @@ func (c *leadCoder) leadState(v *leadState) {
 	c.hash(&v.account)
 	number(c.coder, &v.created)
 	list(c.coder, &v.fixed, 8, c.float)
-	list(c.coder, &v.keys, 8, c.hash)
-	list(c.coder, &v.products, 8, c.hash)
+	c.leadWords(v)
 	for _, h := range []*uint64{&v.industry, &v.region, &v.language, &v.market} {
 		c.hash(h)
 	}
@@ -280,47 +279,72 @@ func (c *leadCoder) leadState(v *leadState) {
 	}
 	c.flag(&v.at.known)
 	number(c.coder, &v.before.leads, &v.before.last)
-	if c.reading && c.err == nil && (len(v.fixed) != c.set.leadFixed || len(v.keys) != keyPlace(len(c.set.dimensions))) {
+	if c.reading && c.err == nil && (len(v.fixed) != c.set.leadFixed || int(v.segments) != c.set.leadKeys()) {
 		c.fail("a lead of another shape")
 	}
+}
+
+func (c *leadCoder) leadWords(v *leadState) {
+	var keys, products []uint64
+	if !c.reading {
+		keys, products = v.keys(), v.products()
+	}
+	list(c.coder, &keys, 8, c.hash)
+	list(c.coder, &products, 8, c.hash)
+	v.words, v.segments = append(keys, products...), int32(len(keys))
 }
 
 func (st *State) code(c *coder) {
 	leads := &leadCoder{coder: c, set: st.set, known: map[*leadState]int{}}
 	number(c, &st.now)
 	number(c, &st.today)
-	codeTable(c, &st.leads, func(l *leadEntry) {
+	codeTable(c, &st.leads, func(_ uint64, l *leadEntry) {
 		leads.lead(&l.view)
 		number(c, &l.attempts, &l.touched)
 		if c.reading && c.err == nil && l.view == nil {
 			c.fail("a lead without content")
 		}
 	})
-	codeTable(c, &st.accounts, func(a *account) {
+	codeTable(c, &st.accounts, func(_ uint64, a *account) {
 		number(c, &a.leads, &a.wins, &a.lastLead, &a.lastWin)
 		number(c, &a.revenue)
 	})
 	codeRecent(c, &st.seen)
 	for _, moved := range []*change{&st.segments.change, &st.changed} {
-		codeTable(c, &moved.tallies, func(t *tally) { number(c, &t.n, &t.pos) })
-		codeTable(c, &moved.moments, func(m *[rates]moments) {
+		codeTable(c, &moved.tallies, func(_ uint64, t *tally) { number(c, &t.n, &t.pos) })
+		codeTable(c, &moved.moments, func(_ uint64, m *[rates]moments) {
 			for r := range m {
 				number(c, &m[r].k, &m[r].n, &m[r].pos, &m[r].n2, &m[r].pos2n)
 			}
 		})
 	}
 	st.codePartners(leads)
-	codeGenerations(c, &st.claims, func(x *claim) {
+	codeGenerations(c, &st.claims, func(_ uint64, x *claim) {
 		number(c, &x.partner)
-		number(c, &x.amount)
-		c.hash(&x.account)
 		c.flag(&x.won)
 		if c.reading && c.err == nil && (x.partner < 0 || int(x.partner) >= len(st.byNumber)) {
 			c.fail("an event of no partner")
 		}
 	})
+	codeGenerations(c, &st.deals, func(_ uint64, d *wonDeal) {
+		c.hash(&d.account)
+		number(c, &d.amount)
+		c.flag(&d.counted)
+	})
 	if c.reading {
+		st.checkDeals(c)
 		st.segments.weigh()
+	}
+}
+
+// checkDeals holds the claims read against the deals they say are there.
+func (st *State) checkDeals(c *coder) {
+	for _, t := range []*table[claim]{&st.claims.cur, &st.claims.prev} {
+		t.each(func(id uint64, x *claim) {
+			if x.won && st.deals.get(id) == nil {
+				c.fail("a deal that is not there")
+			}
+		})
 	}
 }
 
@@ -363,10 +387,14 @@ func (c *leadCoder) partner(p *PartnerState, today day) {
 		}
 	}
 	c.offers(&p.offers)
-	codeTable(c.coder, &p.segments, func(t *tally) { number(c.coder, &t.n, &t.pos) })
-	codeTable(c.coder, &p.accounts, func(d *dealings) {
+	codeTable(c.coder, &p.segments, func(_ uint64, t *tally) { number(c.coder, &t.n, &t.pos) })
+	codeTable(c.coder, &p.accounts, func(account uint64, d *dealings) {
+		s := *p.sharedWith(account, d)
 		number(c.coder, &d.offers, &d.wins, &d.last)
-		number(c.coder, &d.overlap, &d.protected)
+		number(c.coder, &s.overlap, &s.protected)
+		if c.reading && s != nothingShared {
+			*p.share(account, d) = s
+		}
 	})
 }
 
@@ -428,13 +456,13 @@ func (c *leadCoder) profile(p *PartnerState) {
 	if c.reading {
 		r.tierKey = hash(r.tier)
 	}
-	span := func(v *period) { number(c.coder, &v.from, &v.to) }
+	span := func(_ uint64, v *period) { number(c.coder, &v.from, &v.to) }
 	codeTable(c.coder, &r.earned, span)
 	codeTable(c.coder, &r.certs, span)
-	span(&r.contract)
+	span(0, &r.contract)
 	list(c.coder, &r.statuses, 10, func(s *standing) {
 		c.float(&s.code)
-		span(&s.valid)
+		span(0, &s.valid)
 	})
 }
 
@@ -460,12 +488,22 @@ func (c *leadCoder) offers(b *offerBook) {
 			b.add(o)
 		}
 	}
-	codeTable(c.coder, &b.deals, func(d *deal) {
+	codeTable(c.coder, &b.deals, func(_ uint64, d *deal) {
 		c.hash(&d.lead)
 		c.hash(&d.by)
 		number(c.coder, &d.day)
 	})
-	codeTable(c.coder, &b.effects, func(e *effect) {
+	c.effects(&b.effects)
+}
+
+// effects codes them as a table by event.
+func (c *leadCoder) effects(s *effects) {
+	var byID table[effect]
+	for _, e := range *s {
+		*byID.put(e.id) = e
+	}
+	codeTable(c.coder, &byID, func(id uint64, e *effect) {
+		e.id = id
 		number(c.coder, &e.kind)
 		number(c.coder, &e.day, &e.known)
 		number(c.coder, &e.amount)
@@ -476,4 +514,7 @@ func (c *leadCoder) offers(b *offerBook) {
 			c.fail("an effect of no kind")
 		}
 	})
+	if c.reading {
+		byID.each(func(_ uint64, e *effect) { *s = append(*s, *e) })
+	}
 }

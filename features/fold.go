@@ -62,6 +62,7 @@ type PartnerState struct {
 	offers       offerBook
 	segments     table[tally]    // offers of known outcome by segment of their lead
 	accounts     table[dealings] // what it has had to do with each account
+	shared       table[shared]   // beside accounts
 	ID           record.PartnerID
 	record       *record.Partner
 	profile      profile
@@ -80,9 +81,31 @@ type history struct {
 // dealings are a partner's history with one account.
 type dealings struct {
 	offers, wins int32
-	last         day   // of an offer, a deal or a registration
-	overlap      int64 // shared business, in millionths
-	protected    int64 // until when it holds a registered deal, Unix seconds
+	last         day  // of an offer, a deal or a registration
+	shares       bool // PartnerState.shared holds more
+}
+
+// shared is what few dealings have.
+type shared struct {
+	overlap   int64 // shared business, in millionths
+	protected int64 // until when it holds a registered deal, Unix seconds
+}
+
+var nothingShared shared
+
+// sharedWith returns what the partner shares with an account beside d, not to be
+// changed.
+func (p *PartnerState) sharedWith(account uint64, d *dealings) *shared {
+	if !d.shares {
+		return &nothingShared
+	}
+	return p.shared.get(account)
+}
+
+// share returns what the partner shares with an account beside d.
+func (p *PartnerState) share(account uint64, d *dealings) *shared {
+	d.shares = true
+	return p.shared.put(account)
 }
 
 // maxSegments bounds a partner's table of segments; values first seen when it is
@@ -148,9 +171,11 @@ func (p *PartnerState) sweep(today day) {
 	}
 	p.swept = today
 	p.offers.sweep(today)
-	p.accounts.filter(func(_ uint64, d *dealings) bool {
-		return d.last > today-accountDays || d.overlap != 0 || d.protected > int64(today)*secondsPerDay
+	p.accounts.filter(func(account uint64, d *dealings) bool {
+		s := p.sharedWith(account, d)
+		return d.last > today-accountDays || s.overlap != 0 || s.protected > int64(today)*secondsPerDay
 	})
+	p.shared.filter(func(account uint64, _ *shared) bool { return p.accounts.get(account) != nil })
 }
 
 func (p *PartnerState) count(kind int, on day, n int32, amount int64) {
@@ -192,13 +217,17 @@ func (p *PartnerState) fold(f *fact, c *change) {
 		p.trade(f.day, 1, f.amount)
 	case isRegistered:
 		p.book(registered, f, 1, 0)
-		p.with(f, func(d *dealings) { d.protected = max(d.protected, f.until) })
+		p.with(f, func(d *dealings) {
+			s := p.share(f.account, d)
+			s.protected = max(s.protected, f.until)
+		})
 	case isOverlap:
 		p.with(f, func(d *dealings) {
-			if d.overlap == 0 && f.amount != 0 {
+			s := p.share(f.account, d)
+			if s.overlap == 0 && f.amount != 0 {
 				p.overlaps++
 			}
-			d.overlap = f.amount
+			s.overlap = f.amount
 		})
 	case isTier:
 		p.setTier(f.text, c)
@@ -260,7 +289,7 @@ func (p *PartnerState) foldOther(f *fact) {
 // book counts something that a later event may take back.
 func (p *PartnerState) book(kind int, f *fact, n int32, amount int64) {
 	p.count(kind, f.day, n, amount)
-	*p.offers.effects.put(f.id) = effect{kind: uint8(kind), day: f.day, known: f.today, amount: amount}
+	p.offers.effects = append(p.offers.effects, effect{id: f.id, kind: uint8(kind), day: f.day, known: f.today, amount: amount})
 }
 
 // trade counts business done, or takes it back.
@@ -323,6 +352,19 @@ func (p *PartnerState) rate(c *change, kind int, on day, n int32, yes int64) {
 	p.weigh(c, 1)
 }
 
+func (p *PartnerState) absorbAccount(account uint64, d *dealings, s *shared) {
+	mine := p.accounts.put(account)
+	mine.offers, mine.wins, mine.last = mine.offers+d.offers, mine.wins+d.wins, max(mine.last, d.last)
+	if !d.shares {
+		return
+	}
+	both := p.share(account, mine)
+	if both.overlap == 0 && s.overlap != 0 {
+		p.overlaps++
+	}
+	both.overlap, both.protected = max(both.overlap, s.overlap), max(both.protected, s.protected)
+}
+
 // absorb takes over everything another partner did, once the two are one; the
 // other keeps its record and begins anew.
 func (p *PartnerState) absorb(o *PartnerState, c *change) {
@@ -347,13 +389,7 @@ func (p *PartnerState) absorb(o *PartnerState, c *change) {
 		mine.n += t.n
 		mine.pos += t.pos
 	})
-	o.accounts.each(func(key uint64, d *dealings) {
-		mine := p.accounts.put(key)
-		if mine.overlap == 0 && d.overlap != 0 {
-			p.overlaps++
-		}
-		*mine = dealings{mine.offers + d.offers, mine.wins + d.wins, max(mine.last, d.last), max(mine.overlap, d.overlap), max(mine.protected, d.protected)}
-	})
+	o.accounts.each(func(key uint64, d *dealings) { p.absorbAccount(key, d, o.sharedWith(key, d)) })
 	p.Version++
 	fresh := newPartnerState(o.ID, o.today)
 	fresh.Version, fresh.record, fresh.profile = o.Version+1, o.record, o.profile

@@ -15,27 +15,27 @@ const (
 type offer struct {
 	id, lead         uint64
 	view             *leadState
-	made             int64 // Unix seconds
-	day, done        day   // done: the day something last became known of it
+	made             int64  // Unix seconds
+	dealBy           uint64 // the event that settled its deal
 	reply            reply
 	result           result
-	dealBy           uint64 // the event that settled its deal
+	day, done        day // done: the day something last became known of it
 	waiting, working bool
 }
 
 // reply is a partner's answer to an offer.
 type reply struct {
-	kind factKind
 	by   uint64 // the event that said so, for a correction that names it; 0: none yet
 	at   int64
 	day  day
+	kind factKind
 }
 
 // result is what an offer counts as in the win rates.
 type result struct {
-	outcome outcome
 	by      uint64
 	day     day
+	outcome outcome
 }
 
 // wait is how long the answer took, in seconds.
@@ -51,7 +51,7 @@ type offerBook struct {
 	byID    table[int32] // place in list
 	byLead  table[int32] // of the newest offer of that lead
 	deals   table[deal]
-	effects table[effect] // by event
+	effects effects
 }
 
 const (
@@ -68,13 +68,41 @@ type deal struct {
 
 // effect is what an event counted, so that it can be taken back.
 type effect struct {
-	kind   uint8
-	byID   bool // key is an offer's id, not its lead
-	day    day
-	known  day
+	id     uint64 // of the event
 	amount int64
 	key    uint64 // of the offer it settled or answered, if any
 	deal   uint64
+	day    day
+	known  day
+	kind   uint8
+	byID   bool // key is an offer's id, not its lead
+}
+
+// effects are a partner's, as they came. Corrections are few and effects many,
+// so that looking through a list costs less than keeping a table. Of two by one
+// event the later holds.
+type effects []effect
+
+func (s *effects) remove(id uint64) {
+	*s = slices.DeleteFunc(*s, func(e effect) bool { return e.id == id })
+}
+
+func (s effects) get(id uint64) (effect, bool) {
+	for i := len(s) - 1; i >= 0; i-- {
+		if s[i].id == id {
+			return s[i], true
+		}
+	}
+	return effect{}, false
+}
+
+// absorb takes in another partner's.
+func (s *effects) absorb(o effects) {
+	var theirs table[struct{}]
+	for i := range o {
+		theirs.put(o[i].id)
+	}
+	*s = append(slices.DeleteFunc(*s, func(e effect) bool { return theirs.get(e.id) != nil }), o...)
 }
 
 // find returns the offer a fact is about: by its id, else the newest of its
@@ -129,7 +157,7 @@ func (b *offerBook) sweep(today day) {
 		}
 	}
 	b.deals.filter(func(_ uint64, d *deal) bool { return d.day > today-openDays })
-	b.effects.filter(func(_ uint64, e *effect) bool { return e.known > today-correctDays })
+	b.effects = slices.DeleteFunc(b.effects, func(e effect) bool { return e.known <= today-correctDays })
 }
 
 // foldOffer takes in an offer made; the same offer made again is the same offer.
@@ -170,7 +198,7 @@ func (p *PartnerState) foldAnswer(f *fact, c *change) {
 	if o != nil && o.reply.by != 0 && f.kind != isSuperseded && f.kind != isWithdrawn {
 		return
 	}
-	e := effect{kind: kinds, day: f.day, known: f.today}
+	e := effect{id: f.id, kind: kinds, day: f.day, known: f.today}
 	if kind, counted := answerKinds[f.kind]; counted {
 		p.count(kind, f.day, 1, 0)
 		e.kind = uint8(kind)
@@ -183,7 +211,7 @@ func (p *PartnerState) foldAnswer(f *fact, c *change) {
 		o.done = max(o.done, e.known)
 		p.answer(o, f, c)
 	}
-	*p.offers.effects.put(f.id) = e
+	p.offers.effects = append(p.offers.effects, e)
 }
 
 func offerKey(o *offer) (key uint64, byID bool) {
@@ -203,7 +231,7 @@ func (p *PartnerState) answer(o *offer, f *fact, c *change) {
 		}
 		return
 	}
-	o.reply = reply{f.kind, f.id, f.at, f.day}
+	o.reply = reply{f.id, f.at, f.day, f.kind}
 	yes := int64(0)
 	if f.kind == isAccepted {
 		yes = 1
@@ -242,7 +270,7 @@ func (p *PartnerState) foldOutcome(f *fact, c *change) {
 		p.with(f, func(d *dealings) { d.wins++ })
 	}
 	p.count(kind, f.day, 1, f.amount)
-	e := effect{kind: uint8(kind), day: f.day, known: f.today, amount: f.amount, deal: f.deal}
+	e := effect{id: f.id, kind: uint8(kind), day: f.day, known: f.today, amount: f.amount, deal: f.deal}
 	if o != nil {
 		e.key, e.byID = offerKey(o)
 		o.done = max(o.done, e.known)
@@ -255,12 +283,12 @@ func (p *PartnerState) foldOutcome(f *fact, c *change) {
 			p.settle(o, f, y, c)
 		}
 	}
-	*p.offers.effects.put(f.id) = e
+	p.offers.effects = append(p.offers.effects, e)
 }
 
 // settle counts an offer's outcome for the partner and for its lead's segments.
 func (p *PartnerState) settle(o *offer, f *fact, y outcome, c *change) {
-	o.result = result{y, f.id, f.day}
+	o.result = result{f.id, f.day, y}
 	p.countOutcome(o, 1, c)
 }
 
@@ -278,7 +306,7 @@ func (p *PartnerState) countOutcome(o *offer, sign int32, c *change) {
 	if o.view == nil {
 		return
 	}
-	for _, key := range o.view.keys {
+	for _, key := range o.view.keys() {
 		if key == 0 {
 			continue
 		}
@@ -297,13 +325,12 @@ func (p *PartnerState) countOutcome(o *offer, sign int32, c *change) {
 // takeBack undoes what an event of this partner counted, for a later one that
 // corrects it. The days something last happened are not taken back.
 func (p *PartnerState) takeBack(id, account uint64, c *change) {
-	found := p.offers.effects.get(id)
-	if found == nil {
+	e, ok := p.offers.effects.get(id)
+	if !ok {
 		return
 	}
 	p.Version++
-	e := *found
-	p.offers.effects.filter(func(key uint64, _ *effect) bool { return key != id })
+	p.offers.effects.remove(id)
 	if e.kind < kinds {
 		p.count(int(e.kind), e.day, -1, -e.amount)
 	}
@@ -370,5 +397,5 @@ func (b *offerBook) absorb(o *offerBook) {
 		b.add(x)
 	}
 	o.deals.each(func(key uint64, d *deal) { *b.deals.put(key) = *d })
-	o.effects.each(func(key uint64, e *effect) { *b.effects.put(key) = *e })
+	b.effects.absorb(o.effects)
 }

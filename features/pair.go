@@ -7,11 +7,17 @@ import (
 	"bellwether/models/target"
 )
 
-// pairColumn defines one feature of a lead and a partner together.
+// pairColumn defines one feature of a lead and a partner together. A segment's
+// has no function of its own: rating all segments takes one pass, and each
+// column of pairSegment is what it finds there.
 type pairColumn struct {
 	Feature
 	live func(*pairView) float64
 }
+
+// pairSegment is what a pair's row says of one segment of the lead, column by
+// column.
+type pairSegment struct{ rate, decided float64 }
 
 // pairTable lists the features of a pair, but for its segments.
 var pairTable = []pairColumn{
@@ -36,9 +42,9 @@ var pairTable = []pairColumn{
 	pairLive("pair_account_offers", "offers", "offers of this account made to the partner, two years", func(v *pairView) float64 { return v.ofAccount(float64(v.account.offers)) }),
 	pairLive("pair_account_wins", "deals", "deals the partner won with this account, two years", func(v *pairView) float64 { return v.ofAccount(float64(v.account.wins)) }),
 	pairLive("pair_account_days", "days", "since the partner last had to do with this account", func(v *pairView) float64 { return daysSince(v.today, v.account.last, v.known) }),
-	pairLive("pair_account_overlap", "count", "business the partner shares with this account", func(v *pairView) float64 { return v.ofAccount(float64(v.account.overlap) / 1e6) }),
+	pairLive("pair_account_overlap", "count", "business the partner shares with this account", func(v *pairView) float64 { return v.ofAccount(float64(v.shared.overlap) / 1e6) }),
 	pairLive("pair_registered", "0 or 1", "the partner holds a registered deal with this account today", func(v *pairView) float64 {
-		return v.ofAccount(flag(v.account.protected > int64(v.today)*secondsPerDay))
+		return v.ofAccount(flag(v.shared.protected > int64(v.today)*secondsPerDay))
 	}),
 	pairLive("pair_expected_rate", "share", "the partner's win rate moved by what the lead's segments say of everyone", func(v *pairView) float64 { return v.expected }),
 }
@@ -55,8 +61,8 @@ func (s *Set) pairColumns() []pairColumn {
 			name, shown = "attr_"+name, "attribute "+name
 		}
 		out = append(out,
-			pairLive("pair_"+name+"_win_rate", "share", "the partner's win rate with leads of the same "+shown+", shrunk to what partner and segment say apart", func(v *pairView) float64 { return v.rates[d] }),
-			pairLive("pair_"+name+"_decided", "offers", "the partner's offers of known outcome with leads of the same "+shown, func(v *pairView) float64 { return v.counts[d] }))
+			pairLive("pair_"+name+"_win_rate", "share", "the partner's win rate with leads of the same "+shown+", shrunk to what partner and segment say apart", nil),
+			pairLive("pair_"+name+"_decided", "offers", "the partner's offers of known outcome with leads of the same "+shown, nil))
 	}
 	return out
 }
@@ -74,12 +80,11 @@ type pairView struct {
 	p         *PartnerState
 	today     day
 	account   dealings
+	shared    shared
 	known     bool // the partner has had to do with the account
 	competent float64
 	level     float64
 	expected  float64
-	rates     []float64 // by dimension
-	counts    []float64
 }
 
 // pairStrength is how many offers a partner's own rate in a segment needs to be
@@ -87,42 +92,48 @@ type pairView struct {
 // known of the partner and of the segment apart.
 const pairStrength = 10
 
-func (v *pairView) prepare(of *LeadView, p *PartnerState) {
+// prepare reads a partner beside a lead and writes what it finds of the lead's
+// segments.
+func (v *pairView) prepare(dst []float64, of *LeadView, p *PartnerState) {
 	v.lead, v.p, v.today = of.lead, p, of.today()
-	v.account, v.known = dealings{}, false
-	if d := p.accounts.get(v.lead.account); v.lead.account != 0 && d != nil {
-		v.account, v.known = *d, true
+	v.account, v.shared, v.known = dealings{}, shared{}, false
+	if d := p.accounts.get(v.lead.account); d != nil {
+		v.account, v.shared, v.known = *d, *p.sharedWith(v.lead.account, d), true
 	}
-	v.competence()
+	v.competence(of.lead.products())
 	segments := &of.state.segments
 	life := target.Counter{N: float64(p.series[decided].n[life]), Pos: float64(p.series[decided].amounts()[life])}
 	tier := segments.prior(p.profile.tierKey, winRate)
 	own := odds(target.Mean(life, tier.rate, tier.strength))
-	v.rates, v.counts = v.rates[:0], v.counts[:0]
 	together := 1.0
 	for i := range of.segments {
 		g := &of.segments[i]
-		if g.keys == 0 {
-			v.rates, v.counts = append(v.rates, missing), append(v.counts, missing)
-			continue
-		}
-		var t tally
-		for _, key := range of.lead.keys[g.first : g.first+g.keys] {
-			if mine := p.segments.get(key); mine != nil {
-				t.n += mine.n
-				t.pos += mine.pos
-			}
-		}
-		if i < dimensions {
+		if i < dimensions && g.keys > 0 {
 			together *= g.odds
 		}
-		o := own * g.odds
-		v.rates = append(v.rates, target.Mean(t.counter(), o/(1+o), pairStrength))
-		v.counts = append(v.counts, float64(t.n))
+		s := p.beside(g, of.lead, own)
+		dst[2*i], dst[2*i+1] = s.rate, s.decided
 	}
 	// The segments of one lead overlap: counted in full they would say everything twice.
 	o := own * math.Sqrt(together)
 	v.expected = o / (1 + o)
+}
+
+// beside is what the partner's offers say of one of a lead's segments, own being
+// the odds of its win rate.
+func (p *PartnerState) beside(g *segment, lead *leadState, own float64) pairSegment {
+	if g.keys == 0 {
+		return pairSegment{missing, missing}
+	}
+	var t tally
+	for _, key := range lead.words[g.first : g.first+g.keys] {
+		if mine := p.segments.get(key); mine != nil {
+			t.n += mine.n
+			t.pos += mine.pos
+		}
+	}
+	o := own * g.odds
+	return pairSegment{target.Mean(t.counter(), o/(1+o), pairStrength), float64(t.n)}
 }
 
 // ofAccount is x if the lead names its account.
@@ -134,18 +145,18 @@ func (v *pairView) ofAccount(x float64) float64 {
 }
 
 // competence compares the products wanted with the partner's skills.
-func (v *pairView) competence() {
+func (v *pairView) competence(wanted []uint64) {
 	v.competent, v.level = missing, missing
-	if len(v.lead.products) == 0 {
+	if len(wanted) == 0 {
 		return
 	}
 	held, level := 0, -1
-	for _, product := range v.lead.products {
+	for _, product := range wanted {
 		if l := v.p.profile.level(product, int64(v.today)*secondsPerDay); l >= 0 {
 			held++
 			level = max(level, l)
 		}
 	}
-	v.competent = float64(held) / float64(len(v.lead.products))
+	v.competent = float64(held) / float64(len(wanted))
 	v.level = float64(level)
 }

@@ -10,11 +10,39 @@ import (
 )
 
 // partnerColumn defines one feature of the partner: fixed depends on the record
-// alone, live on the partner's history, its tier and the day.
+// alone, live on the partner's history, its tier and the day; most are sums.
 type partnerColumn struct {
 	Feature
 	fixed func(*Set, *record.Partner) float64
 	live  func(*partnerView) float64
+	sum   sum
+}
+
+// sum is something counted over a window: of events of a kind, of their amounts
+// in hundredths, or of everything the partner did. Half of a partner's columns
+// are sums, and calling a function for each would cost more than the sums do.
+type sum struct {
+	of           summed
+	kind, window int
+}
+
+type summed uint8
+
+const (
+	nothing summed = iota
+	events
+	money
+	acts
+)
+
+func (v *partnerView) sum(s *sum) float64 {
+	switch s.of {
+	case events:
+		return float64(v.counts(s.kind)[s.window])
+	case money:
+		return float64(v.amounts(s.kind)[s.window]) / 100
+	}
+	return float64(v.acted[s.window])
 }
 
 // partnerTable lists the features of a partner, but for its windows and
@@ -135,16 +163,16 @@ func (s *Set) partnerColumns() []partnerColumn {
 	for _, f := range partnerWindows {
 		for _, w := range f.over {
 			name, span := windowName(f.name, w)
-			value := func(v *partnerView) float64 { return float64(v.counts(f.kind)[w]) }
+			of := events
 			if f.amount {
-				value = func(v *partnerView) float64 { return float64(v.amounts(f.kind)[w]) / 100 }
+				of = money
 			}
-			out = append(out, partnerLive(name, f.unit, f.meaning+", "+span, value))
+			out = append(out, partnerSum(name, f.unit, f.meaning+", "+span, sum{of, f.kind, w}))
 		}
 	}
 	for _, w := range everyWindow {
 		name, span := windowName("activity", w)
-		out = append(out, partnerLive(name, "events", "everything it did, "+span, func(v *partnerView) float64 { return float64(v.acted[w]) }))
+		out = append(out, partnerSum(name, "events", "everything it did, "+span, sum{acts, 0, w}))
 	}
 	for _, a := range attributeColumns(Partner, s.schema.PartnerAttributes) {
 		out = append(out, partnerColumn{Feature: a.Feature, fixed: func(_ *Set, p *record.Partner) float64 { return a.value(p.Attributes) }})
@@ -170,6 +198,10 @@ func partnerFixed(name, unit, meaning string, value func(*Set, *record.Partner) 
 
 func partnerLive(name, unit, meaning string, value func(*partnerView) float64) partnerColumn {
 	return partnerColumn{Feature: Feature{name, unit, meaning, Partner, models.Numeric}, live: value}
+}
+
+func partnerSum(name, unit, meaning string, s sum) partnerColumn {
+	return partnerColumn{Feature: Feature{name, unit, meaning, Partner, models.Numeric}, sum: s}
 }
 
 func partnerSince(name, meaning string, last int) partnerColumn {

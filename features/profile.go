@@ -183,7 +183,13 @@ var activeCode = models.Code("active")
 // level returns the highest level valid at t in a product, -1 for none.
 func (r *profile) level(product uint64, t int64) int {
 	level := -1
-	i, _ := slices.BinarySearchFunc(r.skills, product, func(s skill, p uint64) int { return cmp.Compare(s.product, p) })
+	i := 0
+	if len(r.skills) > 16 { // else looking at each is as fast
+		i, _ = slices.BinarySearchFunc(r.skills, product, func(s skill, p uint64) int { return cmp.Compare(s.product, p) })
+	}
+	for i < len(r.skills) && r.skills[i].product < product {
+		i++
+	}
 	for ; i < len(r.skills) && r.skills[i].product == product; i++ {
 		if r.skills[i].valid.contains(t) {
 			level = max(level, r.skills[i].level)

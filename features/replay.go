@@ -81,11 +81,22 @@ const (
 // way; it returns the state at the end. Rows and state are the same bit for bit
 // as those of a State fed in the same order, whatever the number of workers.
 //
-// Memory holds the partners, the accounts, the leads of the last
-// Options.LeadDays, two chunks of events and some 50 MB of rows. Partners are divided among the
-// workers; the calling goroutine reads ahead by one chunk and does what belongs
-// to no single partner. At midnight everybody waits and the segments are frozen.
+// Memory holds the partners, each with the days of a year; the accounts; the
+// leads of the last Options.LeadDays; what corrections reach, which is the
+// answers, outcomes, orders and surveys of the last correctDays to twice that;
+// two chunks of events and some 60 MB of rows. So it follows the events of half
+// a year, not of the log. The workers share the partners; the calling goroutine
+// reads ahead by one chunk and does what belongs to no single partner. At
+// midnight everybody waits and the segments are frozen.
 func Replay(ctx context.Context, src Source, set *Set, opt ReplayOptions, sink Sink) (*State, Stats, error) {
+	r := newReplay(ctx, set, opt, sink)
+	if err := r.run(src); err != nil {
+		return nil, r.stats, err
+	}
+	return r.state, r.stats, nil
+}
+
+func newReplay(ctx context.Context, set *Set, opt ReplayOptions, sink Sink) *replay {
 	workers := opt.Workers
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
@@ -93,16 +104,14 @@ func Replay(ctx context.Context, src Source, set *Set, opt ReplayOptions, sink S
 	r := &replay{
 		ctx: ctx, set: set, opt: opt, sink: sink, state: NewState(set), until: math.MaxInt64, newest: math.MinInt64,
 		workers: make([]worker, workers), filling: new(chunk), folding: new(chunk),
+		most: chunkEvents,
 	}
 	r.offers, r.given = &Rows{Width: set.Width(), set: set}, &Rows{Width: set.Width(), set: set}
 	r.months = &Rows{Width: len(set.partner), set: set, months: true}
 	if !opt.Until.IsZero() {
 		r.until = opt.Until.Unix()
 	}
-	if err := r.run(src); err != nil {
-		return nil, r.stats, err
-	}
-	return r.state, r.stats, nil
+	return r
 }
 
 type replay struct {
@@ -118,6 +127,7 @@ type replay struct {
 	workers []worker
 	filling *chunk
 	folding *chunk // handed to the workers, or done and not yet given out
+	most    int    // events of a chunk
 	wait    sync.WaitGroup
 	ahead   [readAhead]taken
 	touched uint64
@@ -348,7 +358,7 @@ func (r *replay) merge(t *taken) {
 func (r *replay) push(p partnerRef, it item) {
 	c := r.filling
 	*c.add(p) = it
-	if len(c.items) >= chunkEvents || len(c.keys)*r.offers.Width >= chunkFloats {
+	if len(c.items) >= r.most || len(c.keys)*r.offers.Width >= chunkFloats {
 		r.submit()
 	}
 }

@@ -164,7 +164,7 @@ func nearOffers(c *chunk, groups []group) (x int64) {
 		for _, at := range c.order[groups[i].from:groups[i].to] {
 			it := &c.items[at]
 			if it.row >= 0 {
-				x += p.nearEntries(c.today) + it.view.created + int64(it.view.keys[0])
+				x += p.nearEntries(c.today) + it.view.created + int64(it.view.words[0])
 			}
 			if it.lead != 0 {
 				x += int64(p.offers.byLead.near(it.lead)) + int64(p.accounts.near(it.account))

@@ -158,6 +158,28 @@ func TestReplayIsTheOnlineState(t *testing.T) {
 	}
 }
 
+// TestChunksOfAnySizeReplayBitForBit cuts the days of a log into chunks of a few
+// events, so that a partner's day is folded in many pieces.
+func TestChunksOfAnySizeReplayBitForBit(t *testing.T) {
+	w := world{partners: 40, events: 20_000, days: 50, seed: 6}
+	set := w.set()
+	want := replayAll(t, w, set, 1)
+	wantBytes, _ := want.state.MarshalBinary()
+	for _, most := range []int{1, 7, 100} {
+		var got replayed
+		r := newReplay(context.Background(), set, ReplayOptions{Workers: 3}, Sink{gather(&got.offers), gather(&got.months)})
+		r.most = most
+		if err := r.run(w); err != nil {
+			t.Fatal(err)
+		}
+		sameBits(t, set, got.offers, want.offers)
+		sameBits(t, set, got.months, want.months)
+		if b, _ := r.state.MarshalBinary(); !bytes.Equal(b, wantBytes) {
+			t.Errorf("in chunks of %d events the state at the end is another", most)
+		}
+	}
+}
+
 func TestReplaySaysWhatHasNoRow(t *testing.T) {
 	day := func(n int) time.Time { return worldStart.AddDate(0, 0, n) }
 	l := &log{

@@ -210,6 +210,8 @@ func (s *Set) partnerRow(dst []float64, p *PartnerState, st *State, today day) {
 	for i := range s.partner {
 		c := &s.partner[i]
 		switch {
+		case c.sum.of != nothing:
+			dst[i] = v.sum(&c.sum)
 		case c.fixed == nil:
 			dst[i] = c.live(v)
 		case len(fixed) == 0: // no record yet
@@ -234,9 +236,10 @@ func (s *Set) readPartner(p *record.Partner) []float64 {
 
 // PairRow writes the pair block of a row.
 func (s *Set) PairRow(dst []float64, v *LeadView, p *PartnerState) {
-	v.pair.prepare(v, p)
-	for i := range s.pair {
-		dst[i] = s.pair[i].live(&v.pair)
+	apart := len(pairTable)
+	v.pair.prepare(dst[apart:], v, p)
+	for i := range pairTable {
+		dst[i] = pairTable[i].live(&v.pair)
 	}
 }
 

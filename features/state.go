@@ -25,8 +25,9 @@ type State struct {
 	byNumber []*PartnerState
 	leads    table[leadEntry]
 	accounts table[account]
-	seen     recent             // events of the last days
-	claims   generations[claim] // events that can be corrected
+	seen     recent               // events of the last days
+	claims   generations[claim]   // events that can be corrected
+	deals    generations[wonDeal] // beside claims
 	segments segments
 	changed  change
 }
@@ -51,12 +52,17 @@ type partnerRef struct {
 	number int32
 }
 
-// claim says whose an event was, and what it counted for the account.
+// claim says whose an event was, and whether it counted for its account.
 type claim struct {
 	partner int32
-	won     bool
+	won     bool // State.deals holds more
+}
+
+// wonDeal is what an event counted for an account.
+type wonDeal struct {
 	account uint64
 	amount  int64
+	counted bool
 }
 
 const (
@@ -111,6 +117,7 @@ func (st *State) turn(now int64) bool {
 	}
 	st.seen.turn(int(today/repeatDays - st.today/repeatDays))
 	st.claims.turn(int(today/correctDays - st.today/correctDays))
+	st.deals.turn(int(today/correctDays - st.today/correctDays))
 	if week := today - today%leadSweep; week > st.today {
 		oldest := week - st.set.options.leadDays()
 		st.leads.filter(func(_ uint64, l *leadEntry) bool { return l.touched > oldest })
@@ -208,7 +215,7 @@ type taken struct {
 	merged           *PartnerState // absorbed by partner
 	lead             moment        // of its lead, as of just before
 	corrected        partnerRef    // another partner whose event this one corrects
-	correctedAccount uint64
+	correctedAccount uint64        // of the deal it won
 }
 
 // read reads an event without looking at the state.
@@ -276,12 +283,17 @@ func (st *State) correct(t *taken) {
 		return
 	}
 	if c.partner != t.partner.number {
-		t.corrected, t.correctedAccount = partnerRef{st.byNumber[c.partner], c.partner}, c.account
+		t.corrected = partnerRef{st.byNumber[c.partner], c.partner}
 	}
-	if a := st.accounts.get(c.account); c.won && c.account != 0 && a != nil {
+	if !c.won {
+		return
+	}
+	d := st.deals.get(t.fact.corrects)
+	t.correctedAccount = d.account
+	if a := st.accounts.get(d.account); d.counted && a != nil {
 		a.wins--
-		a.revenue -= c.amount
-		c.won = false
+		a.revenue -= d.amount
+		d.counted = false
 	}
 }
 
@@ -300,13 +312,14 @@ func (st *State) claim(t *taken) {
 	if !claimed[f.kind] {
 		return
 	}
-	c := claim{partner: t.partner.number, account: f.account}
+	c := claim{partner: t.partner.number}
 	if f.kind == isWon && f.account != 0 {
 		a := st.accounts.put(f.account)
 		a.wins++
 		a.revenue += f.amount
 		a.lastWin = max(a.lastWin, f.day)
-		c.won, c.amount = true, f.amount
+		c.won = true
+		*st.deals.cur.put(f.id) = wonDeal{f.account, f.amount, true}
 	}
 	*st.claims.cur.put(f.id) = c
 }

@@ -2,6 +2,7 @@ package features
 
 import (
 	"math"
+	"slices"
 
 	"bellwether/datasets/record"
 	"bellwether/models"
@@ -13,14 +14,14 @@ type leadState struct {
 	id, account uint64
 	created     int64
 	fixed       []float64 // the columns that depend on the record alone
-	keys        []uint64  // of its segments, 0 for a missing value; see keyPlace
-	products    []uint64
+	words       []uint64  // the keys of its segments, then the products wanted
 	industry    uint64
 	region      uint64
 	language    uint64
 	market      uint64
 	at          place
 	before      accountLeads
+	segments    int32 // how many of words are keys
 }
 
 // accountLeads are the leads of an account before this one.
@@ -34,30 +35,38 @@ func (s *Set) readLead(v *leadState, l *record.Lead) {
 	v.id, v.account, v.created = hash(l.ID), hash(l.Account), l.CreatedAt.Unix()
 	v.industry, v.region, v.language, v.market = hash(l.Industry), hash(l.Place.Region), hash(l.Language), hash(l.Marketplace)
 	v.at = placeOf(l.Place)
-	v.fixed = v.fixed[:0]
+	v.fixed = slices.Grow(v.fixed[:0], s.leadFixed)
 	for i := range s.lead {
 		if read := s.lead[i].fixed; read != nil {
 			v.fixed = append(v.fixed, read(s, l))
 		}
 	}
-	v.products = v.products[:0]
-	for _, p := range l.Products {
-		v.products = append(v.products, hash(p))
-	}
-	v.keys = append(v.keys[:0], segmentKey(byIndustry, models.Code(l.Industry)))
+	v.words = append(slices.Grow(v.words[:0], s.leadKeys()+len(l.Products)), segmentKey(byIndustry, models.Code(l.Industry)))
 	for i := range maxProducts {
 		key := uint64(0)
 		if i < len(l.Products) {
 			key = segmentKey(byProduct, models.Code(l.Products[i]))
 		}
-		v.keys = append(v.keys, key)
+		v.words = append(v.words, key)
 	}
-	v.keys = append(v.keys, segmentKey(byRegion, models.Code(l.Place.Region)),
+	v.words = append(v.words, segmentKey(byRegion, models.Code(l.Place.Region)),
 		segmentKey(bySize, models.Code(l.SizeBand)), segmentKey(bySource, models.Code(l.Source)))
 	for i, name := range s.pairAttributes {
-		v.keys = append(v.keys, segmentKey(dimensions+i, models.Code(attributeText(l.Attributes[name]))))
+		v.words = append(v.words, segmentKey(dimensions+i, models.Code(attributeText(l.Attributes[name]))))
+	}
+	v.segments = int32(len(v.words))
+	for _, p := range l.Products {
+		v.words = append(v.words, hash(p))
 	}
 }
+
+// leadKeys is how many segments a lead is in.
+func (s *Set) leadKeys() int { return keyPlace(len(s.dimensions)) }
+
+// keys are those of the lead's segments, 0 for a missing value; see keyPlace.
+func (v *leadState) keys() []uint64 { return v.words[:v.segments] }
+
+func (v *leadState) products() []uint64 { return v.words[v.segments:] }
 
 // segment is what is known of one of a lead's segments as of midnight.
 type segment struct {
@@ -93,13 +102,14 @@ func (v *LeadView) prepare(lead *leadState, st *State, m moment) {
 	v.lead, v.state, v.moment = lead, st, m
 	global := st.segments.global[winRate].rate
 	v.segments = v.segments[:0]
+	keys := lead.keys()
 	for d := range st.set.dimensions {
 		g := segment{first: keyPlace(d)}
 		end := g.first + 1
 		if d == byProduct {
 			end = g.first + maxProducts
 		}
-		for _, key := range lead.keys[g.first:end] {
+		for _, key := range keys[g.first:end] {
 			if key == 0 {
 				break
 			}

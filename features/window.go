@@ -51,13 +51,13 @@ type entry struct {
 // since an event of a partner nobody looked at lately waits for memory alone.
 type series struct {
 	entries []entry
-	money   *money // nil while every amount is 0
+	money   *earned // nil while every amount is 0
 	n       counts
 	from    [w364]uint16
 }
 
-// money is what a series adds up beside its counts.
-type money struct {
+// earned is what a series adds up beside its counts.
+type earned struct {
 	sums amounts
 	by   []int64 // beside the series' entries
 }
@@ -121,7 +121,7 @@ func (s *series) drop(out int) {
 // its first window.
 func (s *series) add(today, on day, n int32, amount int64) (due day) {
 	if amount != 0 && s.money == nil {
-		s.money = &money{by: make([]int64, len(s.entries), cap(s.entries))}
+		s.money = &earned{by: make([]int64, len(s.entries), cap(s.entries))}
 	}
 	s.n[life] += n
 	if amount != 0 {
@@ -241,7 +241,7 @@ func (s *series) addLife(n int32, amount int64) {
 	s.n[life] += n
 	if amount != 0 {
 		if s.money == nil {
-			s.money = &money{by: make([]int64, len(s.entries), cap(s.entries))}
+			s.money = &earned{by: make([]int64, len(s.entries), cap(s.entries))}
 		}
 		s.money.sums[life] += amount
 	}

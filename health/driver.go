@@ -163,6 +163,9 @@ func quantity(unit string, x float64) string {
 	case unit == "ratio":
 		return fmt.Sprintf("%.1f times", x)
 	}
+	if x == 1 {
+		unit = strings.TrimSuffix(unit, "s")
+	}
 	return grouped(x) + " " + unit
 }
 

@@ -117,7 +117,6 @@ func (r *Report) WriteCSV(w io.Writer) error {
 }
 
 func (s *ReportRow) fields() []string {
-	number := func(x float64) string { return strconv.FormatFloat(x, 'g', 6, 64) }
 	line := []string{guarded(string(s.Partner)), guarded(s.Name), guarded(s.Tier), guarded(s.Home), s.At.Format(time.RFC3339), number(s.Risk), number(s.RiskLo),
 		number(s.RiskHi), strconv.Itoa(s.HorizonDays), number(s.Trend), number(s.Alive), amount(s.ValueAtRisk), s.ValueAtRisk.Currency, s.Action, s.Model}
 	for i := range maxReasons {
@@ -135,6 +134,12 @@ func (s *ReportRow) fields() []string {
 		line = append(line, text)
 	}
 	return line
+}
+
+// number writes six digits of a number, without an exponent.
+func number(x float64) string {
+	rounded, _ := strconv.ParseFloat(strconv.FormatFloat(x, 'g', 6, 64), 64) // it was a number
+	return strconv.FormatFloat(rounded, 'f', -1, 64)
 }
 
 // guarded keeps a spreadsheet from running a partner's name as a formula.

@@ -2,7 +2,6 @@ package serving
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -40,7 +39,10 @@ func Load(ctx context.Context, st *store.Store, src features.Source, progress fu
 			l.progress(l.done)
 			return ctx.Err()
 		})
-		return errors.Join(err, l.upTo(farFuture))
+		if err != nil {
+			return err
+		}
+		return l.upTo(farFuture)
 	})
 	return l.done, err
 }

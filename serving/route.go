@@ -23,6 +23,9 @@ type RouteOptions struct {
 	// decision; Scope keeps the keys of different callers apart.
 	IdempotencyKey string
 	Scope          string
+	// Undated says that the lead's CreatedAt is when the call came, not something
+	// the caller said: a repeat of the request has another.
+	Undated bool
 	// Explore false switches exploration off for this lead; nil and true leave
 	// it to the policy.
 	Explore *bool
@@ -63,7 +66,7 @@ func (e *Engine) Route(ctx context.Context, lead *record.Lead, o RouteOptions) (
 	if err := record.DecodeLead(body, lead); err != nil {
 		return nil, err
 	}
-	req := newRouteRequest(lead.ID, body, o)
+	req := newRouteRequest(lead, o)
 	if out, err := e.routedBefore(ctx, req); out != nil || err != nil {
 		return out, err
 	}
@@ -173,10 +176,15 @@ type routeRequest struct {
 	hash [sha256.Size]byte
 }
 
-func newRouteRequest(lead record.LeadID, body []byte, o RouteOptions) routeRequest {
-	r := routeRequest{lead: lead}
+func newRouteRequest(lead *record.Lead, o RouteOptions) routeRequest {
+	r := routeRequest{lead: lead.ID}
 	if o.IdempotencyKey != "" {
 		r.key = store.RepeatKey(o.Scope, o.IdempotencyKey)
+		said := *lead
+		if o.Undated {
+			said.CreatedAt = time.Time{}
+		}
+		body := record.AppendLead(nil, &said)
 		if o.greedy() {
 			body = append(body, 1)
 		}

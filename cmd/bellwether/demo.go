@@ -292,7 +292,7 @@ func (d *demo) route(ctx context.Context, report *demoReport, engine *serving.En
 			}
 		}
 		report.Routes = append(report.Routes, out)
-		t.AppendRow(table.Row{out.Lead, out.Chosen, fmt.Sprintf("%.0f %%", 100*out.Win), fmt.Sprintf("%.0f %%", 100*out.Propensity), out.Eligible, time.Duration(out.Micros) * time.Microsecond})
+		t.AppendRow(table.Row{out.Lead, out.Chosen, fmt.Sprintf("%.0f %%", 100*out.Win), fmt.Sprintf("%.3g %%", 100*out.Propensity), out.Eligible, time.Duration(out.Micros) * time.Microsecond})
 	}
 	t.Render()
 	report.Seconds = time.Since(d.began).Seconds()

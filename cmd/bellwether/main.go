@@ -74,6 +74,15 @@ func rootCommand(s *streams) *cobra.Command {
 	for _, command := range commands {
 		root.AddCommand(command(s))
 	}
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.Args = cobra.ArbitraryArgs // so that RunE has the say
+			c.RunE = func(*cobra.Command, []string) error {
+				return usageError{errors.New("say which shell: bash, zsh, fish or powershell; see 'bellwether completion --help'")}
+			}
+		}
+	}
 	return root
 }
 

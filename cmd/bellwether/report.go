@@ -162,7 +162,7 @@ func readChurn(v *registry.Artifact) (*health.Assessor, error) {
 	a := &health.Assessor{Model: v.String()}
 	var err error
 	if a.Set, err = spec.Set(); err != nil {
-		return nil, err
+		return nil, record.Errorf(record.Incompatible, op, "%w", err)
 	}
 	if a.Churn, err = trial.LoadPredictor(v.Files["churn.bin"]); err != nil {
 		return nil, record.Errorf(record.Incompatible, op, "churn.bin: %w", err)

@@ -205,7 +205,7 @@ func loadWin(dir string) (*features.Set, *routing.Model, error) {
 	}
 	set, err := spec.Set()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, record.Errorf(record.Incompatible, "load "+a.String(), "%w", err)
 	}
 	model, err := routing.LoadModel(set, a.String()+":"+a.Hash, a.Files["win.bin"], a.Files["accept.bin"])
 	return set, model, err

@@ -119,6 +119,9 @@ func serve(ctx context.Context, s *streams, f serveFlags) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := errors.Join(server.MayListen(listeners.http), server.MayListen(listeners.grpc)); err != nil {
+		return err
+	}
 	listeners.tell(s.Out, f.cert != "")
 	return server.Serve(ctx, listeners.http, listeners.grpc)
 }

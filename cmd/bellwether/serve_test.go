@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -141,11 +142,16 @@ func TestServeRefuses(t *testing.T) {
 		{append(base, "--config", write("a.yaml", "policy:\n  currency: EUR\nengine:\n  sweep_evry: 3s\n")), 1, []string{"a.yaml", "line 4", "sweep_evry"}},
 		{append(base, "--config", write("b.yaml", "policy:\n  min_win: 7\n")), 1, []string{"b.yaml", "min_win"}},
 		{append(base, "--config", write("c.yaml", "engine:\n  sweep_every: soon\n")), 1, []string{"c.yaml", "line 2"}},
+		{append(base, "--http", "0.0.0.0:0"), 1, []string{"bellwether keys add"}},
+		{[]string{"completion", "tcsh"}, 2, []string{"zsh"}},
 		{append(base, "--data", filepath.Join(dir, "nothing")), 1, []string{"nothing"}},
 		{[]string{"export", "--store", filepath.Join(dir, "nothing"), "--out", filepath.Join(dir, "out")}, 1, []string{"no store in"}},
 	} {
 		var out bytes.Buffer
 		code := run(t.Context(), c.args, &streams{Out: &out, Err: &out})
+		if strings.Contains(out.String(), "serving ") {
+			t.Errorf("%s: says that it serves: %s", strings.Join(c.args[1:], " "), &out)
+		}
 		for _, w := range c.words {
 			if code != c.code || !strings.Contains(out.String(), w) {
 				t.Errorf("%s: code %d, want %d with %q: %s", strings.Join(c.args[1:], " "), code, c.code, w, &out)
@@ -170,5 +176,42 @@ func TestServeConfig(t *testing.T) {
 	}
 	if ttl, _ := c.Policy.OfferTTL.MarshalText(); string(ttl) != "24h0m0s" {
 		t.Fatalf("offer_ttl is %s", ttl)
+	}
+}
+
+// TestEverySettingIsDocumented: docs/server.md names every key of the YAML file,
+// and its example is one.
+func TestEverySettingIsDocumented(t *testing.T) {
+	b, err := os.ReadFile("../../docs/server.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys func(reflect.Type)
+	keys = func(s reflect.Type) {
+		for i := range s.NumField() {
+			f := s.Field(i)
+			name := f.Tag.Get("yaml")
+			if name != "-" && !bytes.Contains(b, []byte("`"+name+"`")) {
+				t.Errorf("docs/server.md does not say what %s.%s is", s, name)
+			}
+			of := f.Type
+			if of.Kind() == reflect.Slice {
+				of = of.Elem()
+			}
+			if name != "-" && of.Kind() == reflect.Struct {
+				keys(of)
+			}
+		}
+	}
+	keys(reflect.TypeFor[serveConfig]())
+	_, example, _ := strings.Cut(string(b), "```yaml\n")
+	example, _, _ = strings.Cut(example, "```")
+	path := filepath.Join(t.TempDir(), "example.yaml")
+	if err := os.WriteFile(path, []byte(example), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := readServeConfig(path)
+	if err != nil || c.Policy.ID != "spring" || len(c.Policy.Rules.Off) != 1 || c.Store.MinFreeMB != 512 {
+		t.Errorf("the example was read as %+v, %v", c, err)
 	}
 }

@@ -40,7 +40,8 @@ type column[T any] struct {
 	write    func(b array.Builder, r *T)
 	read     func(c cellReader, rows []T)
 	set      func(r *T, key string, v Cell) error
-	tidy     func(r *T) // brings what JSON may hold into the form every file gives back
+	parse    func(s *scanner, r *T) bool // the JSON value of the field, or of the object it is the first of; nil: not quickly
+	tidy     func(r *T)                  // brings what JSON may hold into the form every file gives back
 }
 
 // cellReader is one column of a batch being decoded.
@@ -254,6 +255,11 @@ func text[T any, S ~string](f Field, at func(*T) *S) column[T] {
 			}
 		},
 		set: func(r *T, _ string, v Cell) error { *at(r) = S(v.Text); return nil },
+		parse: func(s *scanner, r *T) bool {
+			text, ok := s.text(how)
+			*at(r) = S(text)
+			return ok
+		},
 	}
 }
 
@@ -286,6 +292,10 @@ func when[T any](f Field, at func(*T) *time.Time) column[T] {
 			}
 			*at(r) = v.Time.UTC().Truncate(time.Microsecond)
 			return nil
+		},
+		parse: func(s *scanner, r *T) (ok bool) {
+			*at(r), ok = s.time()
+			return ok
 		},
 		tidy: func(r *T) {
 			if t := *at(r); !t.IsZero() {
@@ -436,6 +446,10 @@ func flag[T any](f Field, at func(*T) *bool) column[T] {
 			}
 			return nil
 		},
+		parse: func(s *scanner, r *T) (ok bool) {
+			*at(r), ok = s.flag()
+			return ok
+		},
 	}
 }
 
@@ -469,6 +483,10 @@ func words[T any](f Field, at func(*T) *[]string) column[T] {
 			}
 		},
 		set: func(r *T, _ string, v Cell) error { *at(r) = v.list(); return nil },
+		parse: func(s *scanner, r *T) (ok bool) {
+			*at(r), ok = s.words()
+			return ok
+		},
 	}
 }
 
@@ -512,6 +530,10 @@ func numbers[T any](f Field, at func(*T) *map[string]float64) column[T] {
 			}
 			(*at(r))[key] = x
 			return nil
+		},
+		parse: func(s *scanner, r *T) (ok bool) {
+			*at(r), ok = s.numbers()
+			return ok
 		},
 	}
 }
@@ -560,6 +582,26 @@ func attributes[T any](at func(*T) *Attributes) column[T] {
 		Meaning: "the CRM's own fields, name to text, number or list of texts; each becomes a feature"},
 		func(r *T) bool { return len(*at(r)) == 0 }, func(r *T) any { return at(r) })
 	c.keyed = true
+	c.parse = func(s *scanner, r *T) (ok bool) {
+		*at(r), ok = s.attributes()
+		return ok
+	}
+	strictly := c.read
+	c.read = func(cells cellReader, rows []T) {
+		docs, rest := cells.textAt(borrowed), false
+		for i := range cells.there() {
+			s := &scanner{in: docs(i), texts: cells.texts}
+			all, ok := s.attributes()
+			if ok && s.at == len(s.in) {
+				*at(&rows[i]) = all
+			} else {
+				rest = true
+			}
+		}
+		if rest {
+			strictly(cells, rows)
+		}
+	}
 	c.set = func(r *T, key string, v Cell) error {
 		if *at(r) == nil {
 			*at(r) = Attributes{}
@@ -585,6 +627,10 @@ func attributes[T any](at func(*T) *Attributes) column[T] {
 func money[T any](name, meaning string, at func(*T) *Money) []column[T] {
 	amount := whole(Field{Name: name + ".amount", Column: name, Meaning: meaning + ", in minor units (cents)"},
 		func(r *T) (int64, bool) { return at(r).Amount, !at(r).IsZero() }, func(r *T, v int64) { at(r).Amount = v })
+	amount.parse = func(s *scanner, r *T) (ok bool) {
+		*at(r), ok = s.money()
+		return ok
+	}
 	currency := word(Field{Name: name + ".currency", Column: name + "_currency", Meaning: "ISO 4217 code of it"},
 		func(r *T) *string { return &at(r).Currency })
 	return []column[T]{amount, currency}
@@ -597,8 +643,13 @@ func place[T any](name, meaning string, at func(*T) *Place) []column[T] {
 			func(r *T) (float64, bool) { return *of(at(r)), at(r).Located },
 			func(r *T, x float64) { *of(at(r)), at(r).Located = x, true })
 	}
+	region := word(Field{Name: name + ".region", Column: name + "_region", Meaning: meaning}, func(r *T) *string { return &at(r).Region })
+	region.parse = func(s *scanner, r *T) (ok bool) {
+		*at(r), ok = s.place()
+		return ok
+	}
 	return []column[T]{
-		word(Field{Name: name + ".region", Column: name + "_region", Meaning: meaning}, func(r *T) *string { return &at(r).Region }),
+		region,
 		degree("lat", func(p *Place) *float64 { return &p.Lat }),
 		degree("lon", func(p *Place) *float64 { return &p.Lon }),
 	}
@@ -606,8 +657,10 @@ func place[T any](name, meaning string, at func(*T) *Place) []column[T] {
 
 // span is two columns: from and to.
 func span[T any](prefix, column_, meaning string, at func(*T) *Span) []column[T] {
+	from := when(Field{Name: prefix + "from", Column: column_ + "from", Meaning: meaning + " begins; empty: always"}, func(r *T) *time.Time { return &at(r).From })
+	from.parse = nil // it is one of two in an object
 	return []column[T]{
-		when(Field{Name: prefix + "from", Column: column_ + "from", Meaning: meaning + " begins; empty: always"}, func(r *T) *time.Time { return &at(r).From }),
+		from,
 		when(Field{Name: prefix + "to", Column: column_ + "to", Meaning: meaning + " ends (that moment not included); empty: never"}, func(r *T) *time.Time { return &at(r).To }),
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 
 	"bellwether/datasets/record"
 
@@ -69,6 +70,7 @@ func statusOf(err error) error {
 	st := status.New(statuses[e.Kind].code, text)
 	details := &errdetails.ErrorInfo{Reason: e.Kind.String(), Domain: "bellwether"}
 	if e.Field != "" {
+		st = status.New(statuses[e.Kind].code, e.Field+": "+text) // who reads no details still sees where
 		violation := &errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{{Field: e.Field, Description: text}}}
 		if with, err := st.WithDetails(details, violation); err == nil {
 			return with.Err()
@@ -80,10 +82,53 @@ func statusOf(err error) error {
 	return st.Err()
 }
 
+// beside are the codes that no error kind has.
+var beside = map[codes.Code]struct {
+	kind string
+	http int
+}{
+	codes.Unimplemented:    {"method_not_allowed", http.StatusMethodNotAllowed},
+	codes.DeadlineExceeded: {"deadline_exceeded", http.StatusGatewayTimeout},
+	codes.Canceled:         {"canceled", statusClientClosed},
+}
+
+// statusClientClosed is what nginx logs for a caller that went away: HTTP has no
+// status for an answer that nobody reads.
+const statusClientClosed = 499
+
+// protojson writes "proto: (line 1:20): unknown field \"x\"", now and then with a
+// no-break space, so that nobody relies on its text: what it does not match is
+// told as it is.
+var (
+	bodyFault = regexp.MustCompile(`^proto:[\s\x{a0}]*(?:\(line ([0-9:]+)\): )?(.*)$`)
+	bodyField = regexp.MustCompile(`^(?:unknown field "|invalid value for \w+ field )([^":]+)`)
+)
+
+// bodyError says what is wrong with a body that is no message of ours; any other
+// error is returned as it is.
+func bodyError(err error) error {
+	st, ok := status.FromError(err)
+	fault := bodyFault.FindStringSubmatch(st.Message())
+	if !ok || st.Code() != codes.InvalidArgument || fault == nil {
+		return err
+	}
+	field, text := "", fault[2]
+	if m := bodyField.FindStringSubmatch(text); m != nil {
+		field = m[1]
+	}
+	if fault[1] != "" {
+		text += ", line " + fault[1] + " of the body: see /docs"
+	}
+	return record.FieldErrorf(field, "%s", text)
+}
+
 // problemOf reads a Problem back from a gRPC status.
 func problemOf(err error) Problem {
 	st, _ := status.FromError(err)
 	p := Problem{Type: "about:blank", Status: runtime.HTTPStatusFromCode(st.Code()), Detail: st.Message(), Kind: st.Code().String()}
+	if b, ok := beside[st.Code()]; ok {
+		p.Status, p.Kind = b.http, b.kind
+	}
 	for kind, s := range statuses {
 		if s.code == st.Code() {
 			p.Status, p.Kind = s.http, kind.String()
@@ -95,7 +140,7 @@ func problemOf(err error) Problem {
 			p.Kind = d.Reason
 		case *errdetails.BadRequest:
 			for _, v := range d.FieldViolations {
-				p.Field = v.Field
+				p.Field, p.Detail = v.Field, v.Description
 			}
 		}
 	}

@@ -21,6 +21,9 @@ func TestEveryKindHasItsStatus(t *testing.T) {
 			continue
 		}
 		p := problemOf(statusOf(&record.Error{Op: "route", Kind: kind, Field: "lead.id", Msg: "is missing"}))
+		if text := statusOf(&record.Error{Kind: record.Invalid, Field: "lead.id", Msg: "is missing"}).Error(); !strings.Contains(text, "lead.id: is missing") {
+			t.Errorf("a gRPC client sees %q", text)
+		}
 		if p.Kind != kind.String() || p.Status != s.http {
 			t.Errorf("%s became kind %s, status %d, want status %d", kind, p.Kind, p.Status, s.http)
 		}

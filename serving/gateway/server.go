@@ -163,10 +163,8 @@ func (s *Server) only(scope string, next http.Handler) http.Handler {
 // Serve answers on the listeners until ctx ends, then finishes what was taken.
 // Either listener may be nil.
 func (s *Server) Serve(ctx context.Context, web, rpc net.Listener) error {
-	for _, l := range []net.Listener{web, rpc} {
-		if l != nil && s.guard.keys == nil && !isLoopback(l.Addr()) {
-			return record.Errorf(record.Invalid, "serve", "%s can be reached from other machines and there are no API keys: make some with 'bellwether keys add' and give --keys, or listen on 127.0.0.1", l.Addr())
-		}
+	if err := errors.Join(s.MayListen(web), s.MayListen(rpc)); err != nil {
+		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	if web != nil {
@@ -181,6 +179,14 @@ func (s *Server) Serve(ctx context.Context, web, rpc net.Listener) error {
 		group.Go(func() error { return s.watchKeys(ctx) })
 	}
 	return group.Wait()
+}
+
+// MayListen says why a listener is not to be served on; nil if it may, or is nil.
+func (s *Server) MayListen(l net.Listener) error {
+	if l == nil || s.guard.keys != nil || isLoopback(l.Addr()) {
+		return nil
+	}
+	return record.Errorf(record.Invalid, "serve", "%s can be reached from other machines and there are no API keys: make some with 'bellwether keys add' and give --keys, or listen on 127.0.0.1", l.Addr())
 }
 
 func (s *Server) serveHTTP(ctx context.Context, group *errgroup.Group, l net.Listener) error {
@@ -256,7 +262,7 @@ func apiError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w htt
 		writeProblem(w, tooLarge)
 		return
 	}
-	writeProblem(w, err)
+	writeProblem(w, bodyError(err))
 }
 
 func routingError(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, code int) {

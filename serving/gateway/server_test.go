@@ -185,8 +185,47 @@ func TestIdempotencyKey(t *testing.T) {
 		t.Errorf("the same key and body got %v, want %v", again["id"], first["id"])
 	}
 	code, _, problem := e.do("POST", "/v1/route", `{"lead":{"id":"l2","created_at":"2026-01-01T00:00:00Z"}}`, "Idempotency-Key", "k1")
-	if code != http.StatusConflict {
+	if code != http.StatusConflict || problem["field"] != "Idempotency-Key" {
 		t.Errorf("the same key with another body: %d %v, want 409", code, problem)
+	}
+}
+
+func TestIdempotencyKeyOfALeadWithoutATime(t *testing.T) {
+	e := newEdge(t, Limits{})
+	e.partners(2)
+	first := e.must("POST", "/v1/route", `{"lead":{"id":"l1"}}`, "Idempotency-Key", "k1")
+	if first["at"] == "" {
+		t.Error("no time")
+	}
+	time.Sleep(time.Millisecond)
+	if again := e.must("POST", "/v1/route", `{"lead":{"id":"l1"}}`, "Idempotency-Key", "k1"); again["id"] != first["id"] {
+		t.Errorf("the same key and body got %v, want %v", again["id"], first["id"])
+	}
+	if code, _, problem := e.do("POST", "/v1/route", `{"lead":{"id":"l1","created_at":"2026-01-01T00:00:00Z"}}`, "Idempotency-Key", "k1"); code != http.StatusConflict {
+		t.Errorf("the same key with a time: %d %v, want 409", code, problem)
+	}
+}
+
+func TestProblemsOfBodiesAndMethods(t *testing.T) {
+	e := newEdge(t, Limits{})
+	for _, c := range []struct {
+		method, path, body string
+		code               int
+		kind, field        string
+	}{
+		{"POST", "/v1/route", `{"lead":{"id":"l1","industy":"retail"}}`, 400, "invalid", "industy"},
+		{"POST", "/v1/route", `{"lead":{"id":7}}`, 400, "invalid", "id"},
+		{"POST", "/v1/route", `{"lead":{"id":"l1","created_at":"yesterday"}}`, 400, "invalid", ""},
+		{"POST", "/v1/route", `{"lead":`, 400, "invalid", ""},
+		{"POST", "/v1/route", ``, 400, "invalid", "lead"},
+		{"GET", "/v1/route", ``, 405, "method_not_allowed", ""},
+		{"GET", "/v1/nothing", ``, 404, "not_found", ""},
+	} {
+		code, _, problem := e.do(c.method, c.path, c.body)
+		field, _ := problem["field"].(string)
+		if code != c.code || problem["kind"] != c.kind || field != c.field || strings.Contains(problem["detail"].(string), "proto:") {
+			t.Errorf("%s %s %s: %d %v, want %d %s %s", c.method, c.path, c.body, code, problem, c.code, c.kind, c.field)
+		}
 	}
 }
 

@@ -29,10 +29,10 @@ func (s *service) Route(ctx context.Context, req *pb.RouteRequest) (*pb.Decision
 		if err != nil {
 			return nil, err
 		}
-		caller := callerOf(ctx)
-		r, err := s.engine.Route(ctx, lead, serving.RouteOptions{IdempotencyKey: header(ctx, idempotencyHeader), Scope: caller.ID, Explore: req.Explore})
+		r, err := s.engine.Route(ctx, lead, serving.RouteOptions{IdempotencyKey: header(ctx, idempotencyHeader), Scope: callerOf(ctx).ID,
+			Undated: req.Lead.CreatedAt == nil, Explore: req.Explore})
 		if err != nil {
-			return nil, under("lead", err)
+			return nil, underLead(err)
 		}
 		return decisionOut(r, false), nil
 	})
@@ -46,10 +46,20 @@ func (s *service) Preview(ctx context.Context, req *pb.PreviewRequest) (*pb.Deci
 		}
 		r, err := s.engine.Preview(ctx, lead, serving.RouteOptions{})
 		if err != nil {
-			return nil, under("lead", err)
+			return nil, underLead(err)
 		}
 		return decisionOut(r, false), nil
 	})
+}
+
+// underLead says where in a request a field of the lead is; the key is a header.
+func underLead(err error) error {
+	if e, ok := err.(*record.Error); ok && e.Field == "idempotency_key" {
+		in := *e
+		in.Field = "Idempotency-Key"
+		return &in
+	}
+	return under("lead", err)
 }
 
 // lead converts a lead; one without a time of its own was made now.

@@ -163,7 +163,7 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	s := &Store{dir: dir, opts: o, over: map[string]overlay{}}
 	bo := badger.DefaultOptions(dir).WithLogger(logger{o.Logger.With("part", "badger")}).
-		WithMemTableSize(memTable).WithNumMemtables(2).WithBlockCacheSize(64 << 20).WithCompression(options.None).
+		WithMemTableSize(memTable).WithNumMemtables(2).WithBlockCacheSize(0).WithCompression(options.None).
 		WithDetectConflicts(false).WithMetricsEnabled(false).WithSyncWrites(true).WithValueLogFileSize(64 << 20).WithValueThreshold(valueThreshold)
 	if o.InMemory {
 		bo = bo.WithDir("").WithValueDir("").WithInMemory(true).WithSyncWrites(false).WithValueThreshold(1 << 20)
