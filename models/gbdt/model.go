@@ -3,6 +3,7 @@ package gbdt
 import (
 	"fmt"
 	"slices"
+	"sync"
 
 	"bellwether/models"
 	"bellwether/models/target"
@@ -18,6 +19,9 @@ type Model struct {
 	trees   []tree
 	scorer  *scorer
 	loss    logLoss
+
+	explain   sync.Once
+	explained *explainer // nil until asked for
 }
 
 // newModel keeps of the encoder what the trees use.
