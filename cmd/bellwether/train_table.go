@@ -95,10 +95,10 @@ func trainTable(c *cobra.Command, s *streams, f *trainFlags, job tableJob) error
 	if err := knows(&info, job.trusted); err != nil {
 		return err
 	}
-	config.Segments, config.Trusted = segmentsOf(t, &info), job.trusted
+	config.Segments, config.Scan.Trusted = segmentsOf(t, &info), job.trusted
 	for _, column := range info.Columns {
 		if column.Date {
-			config.Dates = append(config.Dates, column.Name)
+			config.Scan.Dates = append(config.Scan.Dates, column.Name)
 		}
 	}
 	if config.Incumbent, err = incumbent(f.models, name, tableTask+".bin"); err != nil {

@@ -22,11 +22,10 @@ const maxColumnAUC = 0.995
 // 0.95, for whether it was in time).
 const highColumnAUC = 0.9
 
-// scan looks for columns that were written after the outcome.
-type scan struct {
-	seed    uint64
-	dates   []string // columns that hold dates, in Unix seconds
-	trusted []string // columns not looked at
+// Scan says how to look for columns that were written after the outcome.
+type Scan struct {
+	Dates   []string // columns that hold dates, in Unix seconds
+	Trusted []string // columns not looked at
 }
 
 // run names the columns that give the label away, and those worth a look. The
@@ -34,13 +33,13 @@ type scan struct {
 // of their values in one half of the rows, told for the other; those that only
 // rows of one label have; and dates whose distance from the row's own time, or
 // from another date, tells the label.
-func (s scan) run(t *models.Table) (leaks, doubts []string) {
-	fit, held := s.halves(t.Len())
+func (s Scan) run(t *models.Table, seed uint64) (leaks, doubts []string) {
+	fit, held := halves(t.Len(), seed)
 	if len(fit) == 0 || len(held) == 0 {
 		return nil, nil
 	}
 	for j, c := range t.Columns {
-		if slices.Contains(s.trusted, c.Name) {
+		if slices.Contains(s.Trusted, c.Name) {
 			continue
 		}
 		one := &models.Table{Columns: t.Columns[j : j+1], X: t.X[j : j+1], Y: t.Y, Weight: t.Weight}
@@ -60,8 +59,8 @@ func (s scan) run(t *models.Table) (leaks, doubts []string) {
 	return append(leaks, s.distances(t)...), append(doubts, s.stamps(t)...)
 }
 
-func (s scan) halves(n int) (fit, held []int) {
-	rng := rand.New(rand.NewPCG(s.seed, 0x1eac))
+func halves(n int, seed uint64) (fit, held []int) {
+	rng := rand.New(rand.NewPCG(seed, 0x1eac))
 	for i := range n {
 		if rng.IntN(2) == 0 {
 			fit = append(fit, i)
@@ -104,7 +103,7 @@ func onlyOf(col, y []float64) string {
 
 // distances names dates whose distance from the row's own time, or from another
 // date, tells the label.
-func (s scan) distances(t *models.Table) (out []string) {
+func (s Scan) distances(t *models.Table) (out []string) {
 	at := make([]float64, len(t.At))
 	for i, v := range t.At {
 		at[i] = float64(v)
@@ -126,9 +125,9 @@ func (s scan) distances(t *models.Table) (out []string) {
 }
 
 // columns are the places of the dates.
-func (s scan) columns(t *models.Table) (at []int) {
+func (s Scan) columns(t *models.Table) (at []int) {
 	for j, c := range t.Columns {
-		if slices.Contains(s.dates, c.Name) && !slices.Contains(s.trusted, c.Name) {
+		if slices.Contains(s.Dates, c.Name) && !slices.Contains(s.Trusted, c.Name) {
 			at = append(at, j)
 		}
 	}
@@ -149,7 +148,7 @@ const laterShare = 0.5
 
 // stamps names dates that mostly lie after the row's time. A plan may, so that is
 // a doubt and no leak.
-func (s scan) stamps(t *models.Table) (out []string) {
+func (s Scan) stamps(t *models.Table) (out []string) {
 	if t.At == nil {
 		return nil
 	}

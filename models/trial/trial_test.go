@@ -295,7 +295,7 @@ func TestRefusesLeaks(t *testing.T) {
 		}
 		rare.X[2][i] -= rare.Y[i]
 	}
-	if got, _ := (scan{seed: 1}).run(rare); len(got) != 1 || !strings.Contains(got[0], `"dust"`) {
+	if got, _ := (Scan{}).run(rare, 1); len(got) != 1 || !strings.Contains(got[0], `"dust"`) {
 		t.Errorf("a rare leak: %v", got)
 	}
 	// An id tells nothing about other rows, however well it names its own.
@@ -306,7 +306,7 @@ func TestRefusesLeaks(t *testing.T) {
 	}
 	ids.Columns = append(slices.Clone(base.Columns), models.Column{Name: "id", Kind: models.Category})
 	ids.X = append(slices.Clone(base.X), col)
-	if got, _ := (scan{seed: 1}).run(&ids); len(got) != 0 {
+	if got, _ := (Scan{}).run(&ids, 1); len(got) != 0 {
 		t.Errorf("an id was called a leak: %v", got)
 	}
 }
@@ -334,13 +334,13 @@ func TestScanFindsWhatCameLater(t *testing.T) {
 		}
 		closed[i] += 2 * day * y
 	}
-	scanned := func(s scan, name string, kind models.Kind, col []float64) (string, string) {
+	scanned := func(s Scan, name string, kind models.Kind, col []float64) (string, string) {
 		table := *base
 		table.Columns, table.X = append(slices.Clone(base.Columns), models.Column{Name: name, Kind: kind}), append(slices.Clone(base.X), col)
-		leaks, doubts := s.run(&table)
+		leaks, doubts := s.run(&table, 1)
 		return strings.Join(leaks, " "), strings.Join(doubts, " ")
 	}
-	s := scan{seed: 1, dates: []string{"closed", "planned", "created"}}
+	s := Scan{Dates: []string{"closed", "planned", "created"}}
 	for _, c := range []struct {
 		name        string
 		kind        models.Kind
@@ -362,7 +362,7 @@ func TestScanFindsWhatCameLater(t *testing.T) {
 			t.Errorf("%s is not named: %s", c.name, leak)
 		}
 		trusting := s
-		trusting.trusted = []string{c.name}
+		trusting.Trusted = []string{c.name}
 		if leak, doubt := scanned(trusting, c.name, c.kind, c.col); leak+doubt != "" {
 			t.Errorf("%s is trusted: %q, %q", c.name, leak, doubt)
 		}
@@ -374,7 +374,7 @@ func TestScanFindsWhatCameLater(t *testing.T) {
 		created[i] = closed[i] - day*(1+rng.Float64()+2*base.Y[i]) // without a time it is the two dates that tell
 	}
 	table.X = append(slices.Clone(base.X), created, closed)
-	if leaks, _ := s.run(&table); len(leaks) != 1 || !strings.Contains(leaks[0], `"created" and "closed"`) {
+	if leaks, _ := s.run(&table, 1); len(leaks) != 1 || !strings.Contains(leaks[0], `"created" and "closed"`) {
 		t.Errorf("two dates: %q", leaks)
 	}
 }
