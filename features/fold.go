@@ -384,6 +384,8 @@ func (p *PartnerState) absorb(o *PartnerState, c *change) {
 	}
 	p.integrations += o.integrations
 	p.offers.absorb(&o.offers)
+	p.segments.reserve(o.segments.n)
+	p.accounts.reserve(o.accounts.n)
 	o.segments.each(func(key uint64, t *tally) {
 		mine := p.segments.put(key)
 		mine.n += t.n

@@ -396,6 +396,7 @@ func (b *offerBook) absorb(o *offerBook) {
 	for _, x := range o.list {
 		b.add(x)
 	}
+	b.deals.reserve(o.deals.n)
 	o.deals.each(func(key uint64, d *deal) { *b.deals.put(key) = *d })
 	b.effects.absorb(o.effects)
 }

@@ -102,6 +102,14 @@ func (t *table[V]) put(key uint64) *V {
 	return &s.val
 }
 
+// reserve makes room for n more keys. Whoever puts many in ascending order
+// reserves first: in a table that grows under them they would crowd its front.
+func (t *table[V]) reserve(n int) {
+	if full(t.n+n, len(t.slots)) {
+		t.resize(roomy(t.n + n))
+	}
+}
+
 func (t *table[V]) resize(size int) {
 	old := t.slots
 	*t = table[V]{slots: make([]slot[V], size)}
