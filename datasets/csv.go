@@ -102,6 +102,9 @@ func (c *CSV) Next() ([]string, error) {
 	switch {
 	case errors.As(err, &syntax):
 		c.line = int64(syntax.StartLine)
+		if syntax.Line > syntax.StartLine {
+			return nil, &RowError{c.Place(), record.Errorf(record.Invalid, "", "a quote opened in this row is not closed rightly until line %d, and all lines up to there were taken for one row: close it, or double it (\"\") where it is text", syntax.Line)}
+		}
 		return nil, &RowError{c.Place(), record.Errorf(record.Invalid, "", "%v: check the quotes of this row", syntax.Err)}
 	case err == io.EOF:
 		return nil, err

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,6 +33,10 @@ func Open(path string) (*Dir, error) {
 	d := &Dir{path: path, files: map[string][]*file{}, seen: map[string]*sighting{}}
 	entries, err := os.ReadDir(path)
 	if err != nil {
+		var of *fs.PathError
+		if errors.As(err, &of) {
+			err = of.Err // the path is said already
+		}
 		return nil, record.Errorf(record.NotFound, "open "+path, "%w: a data directory is wanted, as 'bellwether import' and 'bellwether synth' make", err)
 	}
 	var csv string

@@ -18,6 +18,9 @@ import (
 
 	"bellwether/datasets/record"
 
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/apache/arrow/go/v17/parquet"
 	"github.com/apache/arrow/go/v17/parquet/pqarrow"
 	"pgregory.net/rapid"
@@ -259,14 +262,18 @@ func TestBadFilesAreErrors(t *testing.T) {
 	check(t, err)
 	leads, err := os.ReadFile(filepath.Join(write(t, Parquet, nil, []record.Lead{sampleLead(1)}, nil, nil), "leads.parquet"))
 	check(t, err)
-	arrow, err := os.ReadFile(filepath.Join(write(t, ArrowIPC, nil, nil, sampleEvents(100), nil), "events.arrow"))
+	ipc, err := os.ReadFile(filepath.Join(write(t, ArrowIPC, nil, nil, sampleEvents(100), nil), "events.arrow"))
 	check(t, err)
+	holed := slices.Clone(pq)
+	clear(holed[4:60]) // the head of the first page
 	for _, c := range []struct {
 		name    string
 		file    string
 		content []byte
 		says    []string
 	}{
+		{"parquet with a hole", "events.parquet", holed, []string{"events.parquet", "cannot be read after row 0", "copy or write it again"}},
+		{"parquet of numbers", "events.parquet", otherTypes(t), []string{"events.parquet", "column at", "type int64 where a timestamp is wanted", "cast the column"}},
 		{"empty", "events.jsonl", nil, []string{"events.jsonl", "empty"}},
 		{"empty parquet", "events.parquet", nil, []string{"events.parquet", "empty"}},
 		{"nothing but a BOM", "events.jsonl", bom, []string{"events.jsonl", "no line"}},
@@ -279,7 +286,7 @@ func TestBadFilesAreErrors(t *testing.T) {
 		{"parquet of leads", "events.parquet", leads, []string{"created_at", "not a column of events"}},
 		{"text as parquet", "events.parquet", []byte("hello, this is text"), []string{"Parquet"}},
 		{"packed parquet", "events.parquet.gz", pq, []string{"unpack"}},
-		{"arrow cut off", "events.arrow", arrow[:len(arrow)/2], []string{"events.arrow"}},
+		{"arrow cut off", "events.arrow", ipc[:len(ipc)/2], []string{"events.arrow"}},
 		{"text as arrow", "events.arrow", []byte("hello, this is text"), []string{"Arrow"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -298,6 +305,23 @@ func TestBadFilesAreErrors(t *testing.T) {
 	}
 }
 
+// otherTypes is a Parquet file of events whose times are numbers.
+func otherTypes(t *testing.T) []byte {
+	t.Helper()
+	schema := arrow.NewSchema([]arrow.Field{{Name: "id", Type: arrow.BinaryTypes.String}, {Name: "type", Type: arrow.BinaryTypes.String},
+		{Name: "at", Type: arrow.PrimitiveTypes.Int64}}, nil)
+	b := array.NewRecordBuilder(memory.DefaultAllocator, schema)
+	b.Field(0).(*array.StringBuilder).Append("e1")
+	b.Field(1).(*array.StringBuilder).Append("portal_login")
+	b.Field(2).(*array.Int64Builder).Append(1)
+	var out bytes.Buffer
+	w, err := pqarrow.NewFileWriter(schema, &out, nil, pqarrow.NewArrowWriterProperties())
+	check(t, err)
+	check(t, w.Write(b.NewRecord()))
+	check(t, w.Close())
+	return out.Bytes()
+}
+
 func TestOpenSaysWhatIsWrong(t *testing.T) {
 	for _, c := range []struct{ name, file, content, says string }{
 		{"csv only", "deals.csv", "a,b\n", "import csv"},
@@ -314,7 +338,8 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
-	if _, err := Open(filepath.Join(t.TempDir(), "none")); record.KindOf(err) != record.NotFound {
+	none := filepath.Join(t.TempDir(), "none")
+	if _, err := Open(none); record.KindOf(err) != record.NotFound || strings.Count(err.Error(), none) != 1 {
 		t.Errorf("no directory: %v", err)
 	}
 	path := write(t, JSONLines, nil, []record.Lead{sampleLead(1)}, nil, nil)
@@ -588,6 +613,46 @@ func FuzzParquet(f *testing.F) {
 			}
 			return nil
 		})
+	})
+}
+
+// The nouns with lists of structs and documents, which events have not.
+func FuzzNestedParquet(f *testing.F) {
+	for _, format := range []Format{Parquet, ArrowIPC} {
+		dir := write(f, format, []record.Partner{samplePartner(1), samplePartner(2)}, []record.Lead{sampleLead(1), sampleLead(2)}, nil, nil)
+		for _, noun := range []string{"partners", "leads"} {
+			b, err := os.ReadFile(filepath.Join(dir, noun+"."+format.String()))
+			check(f, err)
+			f.Add(b, noun, format == Parquet)
+		}
+	}
+	f.Fuzz(func(t *testing.T, content []byte, noun string, isParquet bool) {
+		if !slices.Contains(nouns, noun) {
+			t.Skip()
+		}
+		name := noun + ".arrow"
+		if isParquet {
+			name = noun + ".parquet"
+		}
+		d, err := Open(lines(t, name, content))
+		check(t, err)
+		_, _ = d.Partners(ctx, ReadOptions{}, func(p *record.Partner) error { check(t, p.Validate()); return nil })
+		_, _ = d.Leads(ctx, ReadOptions{}, func(l *record.Lead) error { check(t, l.Validate()); return nil })
+		_, _ = d.Decisions(ctx, ReadOptions{}, func(r *record.Decision) error { check(t, r.Validate()); return nil })
+	})
+}
+
+func FuzzManifest(f *testing.F) {
+	b, err := os.ReadFile(filepath.Join(write(f, JSONLines, nil, []record.Lead{sampleLead(1)}, nil, nil), "manifest.json"))
+	check(f, err)
+	f.Add(b)
+	f.Add([]byte(`{"format":"bellwether-data/1","records":{"leads":{"files":[{"name":"../../x"},{}]}}}`))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		dir := lines(t, "manifest.json", content)
+		check(t, os.WriteFile(filepath.Join(dir, "leads.jsonl"), []byte("{}\n"), 0o644))
+		if d, err := Open(dir); err == nil && d.Manifest() == nil {
+			t.Errorf("%s is no manifest and no error", content)
+		}
 	})
 }
 

@@ -108,7 +108,7 @@ func (f *file) broken(err error, after string) error {
 	case errors.Is(err, kgzip.ErrChecksum), errors.Is(err, gzip.ErrChecksum), errors.Is(err, kgzip.ErrHeader):
 		return f.errorf("the compressed file is damaged after %s (%v): copy or export it again", after, err)
 	}
-	return f.errorf("cannot be read after %s: %v", after, err)
+	return f.errorf("cannot be read after %s (%v): copy or write it again", after, err)
 }
 
 var bom = []byte("\xef\xbb\xbf")

@@ -183,6 +183,19 @@ func TestImportSetsRowsAside(t *testing.T) {
 	}
 }
 
+func TestAQuoteNeverClosedIsSaid(t *testing.T) {
+	m, err := ParseMapping("m.yaml", leadMapping(""))
+	check(t, err)
+	dir, r, err := imported(t, m, lines(t, "leads.csv", []byte("Id,When,Branch\na,2024-01-01,x\n\"b,2024-01-01,x\nc,2024-01-01,x\n")))
+	check(t, err)
+	if r.Counts != (Counts{In: 2, Kept: 1, Quarantined: 1}) {
+		t.Errorf("counts %+v", r.Counts)
+	}
+	if f := faults(t, dir); len(f) != 1 || f[0].Line != 3 || !strings.Contains(f[0].Reason, "until line 4") {
+		t.Errorf("quarantined %+v", f)
+	}
+}
+
 func TestMinorUnits(t *testing.T) {
 	for _, c := range []struct {
 		text    string

@@ -2,8 +2,8 @@
 // training and for serving with the same code.
 //
 // A feature is defined once, as an entry of the tables in lead.go, partner.go
-// and pair.go: its name, unit, meaning, the side it looks at, and the function
-// that gives its value. A Set is the list of them for one Schema; a row is
+// and pair.go: its name, unit, meaning, the side it looks at, and the function or
+// sum that gives its value. A Set is the list of them for one Schema; a row is
 // [lead block | partner block | pair block].
 //
 // A State is everything the features need to know of the past. It folds events

@@ -173,6 +173,7 @@ func codeTable[V any](c *coder, t *table[V], value func(key uint64, v *V)) {
 		return
 	}
 	*t = table[V]{}
+	t.reserve(n)
 	last := uint64(0)
 	for range n {
 		var k uint64
@@ -214,6 +215,7 @@ func codeRecent(c *coder, r *recent) {
 		return
 	}
 	young := r.young
+	r.rebuild(max(16, roomy(len(keys))), func(uint64) bool { return true })
 	for _, key := range keys {
 		r.young = key & 1
 		if r.add(key) {

@@ -289,7 +289,7 @@ func (p *PartnerState) foldOther(f *fact) {
 // book counts something that a later event may take back.
 func (p *PartnerState) book(kind int, f *fact, n int32, amount int64) {
 	p.count(kind, f.day, n, amount)
-	p.offers.effects = append(p.offers.effects, effect{id: f.id, kind: uint8(kind), day: f.day, known: f.today, amount: amount})
+	p.offers.effects = append(spare(p.offers.effects), effect{id: f.id, kind: uint8(kind), day: f.day, known: f.today, amount: amount})
 }
 
 // trade counts business done, or takes it back.
@@ -384,6 +384,8 @@ func (p *PartnerState) absorb(o *PartnerState, c *change) {
 	}
 	p.integrations += o.integrations
 	p.offers.absorb(&o.offers)
+	p.segments.reserve(o.segments.n)
+	p.accounts.reserve(o.accounts.n)
 	o.segments.each(func(key uint64, t *tally) {
 		mine := p.segments.put(key)
 		mine.n += t.n

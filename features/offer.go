@@ -125,7 +125,7 @@ func (b *offerBook) find(f *fact) *offer {
 
 func (b *offerBook) add(o offer) {
 	i := int32(len(b.list))
-	b.list = append(b.list, o)
+	b.list = append(spare(b.list), o)
 	if o.id != 0 {
 		*b.byID.put(o.id) = i
 	}
@@ -211,7 +211,7 @@ func (p *PartnerState) foldAnswer(f *fact, c *change) {
 		o.done = max(o.done, e.known)
 		p.answer(o, f, c)
 	}
-	p.offers.effects = append(p.offers.effects, e)
+	p.offers.effects = append(spare(p.offers.effects), e)
 }
 
 func offerKey(o *offer) (key uint64, byID bool) {
@@ -283,7 +283,7 @@ func (p *PartnerState) foldOutcome(f *fact, c *change) {
 			p.settle(o, f, y, c)
 		}
 	}
-	p.offers.effects = append(p.offers.effects, e)
+	p.offers.effects = append(spare(p.offers.effects), e)
 }
 
 // settle counts an offer's outcome for the partner and for its lead's segments.
@@ -396,6 +396,7 @@ func (b *offerBook) absorb(o *offerBook) {
 	for _, x := range o.list {
 		b.add(x)
 	}
+	b.deals.reserve(o.deals.n)
 	o.deals.each(func(key uint64, d *deal) { *b.deals.put(key) = *d })
 	b.effects.absorb(o.effects)
 }

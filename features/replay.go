@@ -129,10 +129,16 @@ type replay struct {
 	folding *chunk // handed to the workers, or done and not yet given out
 	most    int    // events of a chunk
 	wait    sync.WaitGroup
-	ahead   [readAhead]taken
-	touched uint64
+	ahead   ahead
 	made
 	err error
+}
+
+// ahead are the events read and not yet taken, and what reading ahead of them
+// in memory came upon: kept, so that the reads are made.
+type ahead struct {
+	events  [readAhead]taken
+	touched uint64
 }
 
 // made are the rows made and not yet given out; given are offers' rows being
@@ -283,9 +289,9 @@ func (r *replay) putLead(l *record.Lead, created int64) error {
 // read without waiting for one another.
 func (r *replay) events(part []record.Event, before func(known int64) error) error {
 	for i := range part {
-		r.ahead[i] = r.state.read(&part[i])
+		r.ahead.events[i] = r.state.read(&part[i])
 	}
-	r.touched += r.state.near(r.ahead[:len(part)])
+	r.ahead.touched += r.state.near(r.ahead.events[:len(part)])
 	for i := range part {
 		known := part[i].Known().Unix()
 		if known >= r.until {
@@ -294,7 +300,7 @@ func (r *replay) events(part []record.Event, before func(known int64) error) err
 		if err := before(known); err != nil {
 			return err
 		}
-		r.event(&part[i], &r.ahead[i], known)
+		r.event(&part[i], &r.ahead.events[i], known)
 		if r.err != nil {
 			return r.err
 		}

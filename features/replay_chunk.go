@@ -97,7 +97,7 @@ type worker struct {
 	moved   change
 	view    LeadView
 	spots   []*series // about to be counted in
-	touched int64
+	touched int64     // what touch came upon: kept, so that the reads are made
 }
 
 // fold works on groups that no other worker has taken until none is left. Which

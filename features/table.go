@@ -41,20 +41,20 @@ func home(key uint64, size int) int {
 }
 
 // full says whether a table of size places should grow before it holds n: the
-// way to a key grows fast beyond two places in three.
-func full(n, size int) bool { return 3*n > 2*size }
+// way to a key grows fast beyond three places in four.
+func full(n, size int) bool { return 4*n > 3*size }
 
-// larger is the size after this one: twice while that costs little, then half
-// as much again.
+// larger is the size after this one: twice while that costs little, then by a
+// third, because growing is cheap and tables are much of what a state keeps.
 func larger(size int) int {
-	if size < 64 {
+	if size < 32 {
 		return max(4, 2*size)
 	}
-	return size + size/2
+	return size + size/3
 }
 
-// roomy is the size of a table that holds n and a fifth more before it grows.
-func roomy(n int) int { return 9*n/5 + 4 }
+// roomy is the size of a table that holds n and an eighth more before it grows.
+func roomy(n int) int { return 3*n/2 + 4 }
 
 // get returns the value of key, nil if there is none or key is 0.
 func (t *table[V]) get(key uint64) *V {
@@ -100,6 +100,14 @@ func (t *table[V]) put(key uint64) *V {
 		t.n++
 	}
 	return &s.val
+}
+
+// reserve makes room for n more keys. Whoever puts many in ascending order
+// reserves first: in a table that grows under them they would crowd its front.
+func (t *table[V]) reserve(n int) {
+	if full(t.n+n, len(t.slots)) {
+		t.resize(roomy(t.n + n))
+	}
 }
 
 func (t *table[V]) resize(size int) {

@@ -158,15 +158,9 @@ func (s *series) add(today, on day, n int32, amount int64) (due day) {
 }
 
 func (s *series) insert(i int, on, today day) {
-	if len(s.entries) == cap(s.entries) {
-		s.entries = append(make([]entry, 0, longer(len(s.entries))), s.entries...)
-	}
-	s.entries = slices.Insert(s.entries, i, entry{day: on})
+	s.entries = slices.Insert(spare(s.entries), i, entry{day: on})
 	if s.money != nil {
-		if len(s.money.by) == cap(s.money.by) {
-			s.money.by = append(make([]int64, 0, longer(len(s.money.by))), s.money.by...)
-		}
-		s.money.by = slices.Insert(s.money.by, i, 0)
+		s.money.by = slices.Insert(spare(s.money.by), i, 0)
 	}
 	for w := range s.from {
 		if on <= today-windowDays[w] {
@@ -175,10 +169,16 @@ func (s *series) insert(i int, on, today day) {
 	}
 }
 
-// longer is the room for a list of n days that goes on growing: in whole cache
-// lines of eight, with a quarter to spare, because most lists lose about as many
-// days as they gain.
-func longer(n int) int { return (n + n/4 + 8) &^ 7 }
+// spare makes room for one more in a list: a quarter of what it holds, where
+// append would double it, because a partner's lists lose about as much as they
+// gain. The room is a multiple of eight, so that days fill whole cache lines.
+func spare[T any](list []T) []T {
+	n := len(list)
+	if n < cap(list) {
+		return list
+	}
+	return append(make([]T, 0, (n+n/4+8)&^7), list...)
+}
 
 // countsAt and amountsAt add up the windows as of another day than the one s was
 // rolled to: the plain way, for rows of a partner that nothing has rolled.

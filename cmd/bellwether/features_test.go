@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"bellwether/datasets"
@@ -48,5 +50,41 @@ func TestFeaturesCommandWritesWholeTables(t *testing.T) {
 	}
 	if code := run(t.Context(), []string{"features", "--data", world}, s); code != 2 {
 		t.Errorf("without --out: exit code %d", code)
+	}
+}
+
+// TestFeaturesCommandCountsWhatItSetsAside types the command over rows of every
+// kind of badness.
+func TestFeaturesCommandCountsWhatItSetsAside(t *testing.T) {
+	world := filepath.Join(t.TempDir(), "world")
+	if err := os.Mkdir(world, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"partners.jsonl": `{"id":"p1"}`,
+		"events.jsonl": "\xef\xbb\xbf" + `{"id":"e1","type":"portal_login","at":"2024-01-01T00:00:00Z","partner":"p1"}` + "\r\n" +
+			`{"id":"e2","type":"portal_login","at":"01/02/2024","partner":"p1"}` + "\r\n" +
+			`{"id":"e3","type":"deal_won","at":"2024-01-02T00:00:00Z","partner":"p1","amount":{"amount":"-5","currency":"EUR"}}` + "\n" +
+			`{"id":"e4","type":"deal_won","at":"2024-01-02T00:00:00Z","partner":"p1","amount":{"amount":"5","currency":"XQZ"}}` + "\n" +
+			`{"id":"e5","type":"survey","at":"2024-01-02T00:00:00Z","partner":"p1","numbers":{"score":NaN}}` + "\n" +
+			`{"id":"` + strings.Repeat("x", 10_000) + `","type":"portal_login","at":"2024-01-02T00:00:00Z","partner":"p1"}` + "\n" +
+			"{\"id\":\"e\xff\",\"type\":\"portal_login\",\"at\":\"2024-01-02T00:00:00Z\",\"partner\":\"p1\"}\n",
+	} {
+		if err := os.WriteFile(filepath.Join(world, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var stderr bytes.Buffer
+	s := &streams{Out: io.Discard, Err: &stderr}
+	if code := run(t.Context(), []string{"features", "--data", world, "--out", filepath.Join(world, "out")}, s); code != 0 {
+		t.Fatalf("exit code %d, %s", code, &stderr)
+	}
+	quarantine := filepath.Join(world, "quarantine.jsonl")
+	want := "events: 7 rows in = 1 kept + 6 quarantined; what was set aside, and why: " + quarantine + "\n"
+	if got := stderr.String(); strings.Count(got, want) != 1 || strings.Contains(got, "partners:") {
+		t.Errorf("said %q\nwant %q in it", got, want)
+	}
+	if b, err := os.ReadFile(quarantine); err != nil || bytes.Count(b, []byte("\n")) != 6 {
+		t.Errorf("quarantined %s, %v", b, err)
 	}
 }

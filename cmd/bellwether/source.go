@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"path/filepath"
 	"slices"
 
 	"bellwether/datasets"
@@ -12,16 +14,31 @@ import (
 
 // dirSource is a data directory as the features read it.
 type dirSource struct {
-	dir  *datasets.Dir
-	show func(done, total int64)
+	dir    *datasets.Dir
+	show   func(done, total int64)
+	notice *notices
+}
+
+// notices tell people once about the rows of each noun that were set aside.
+type notices struct {
+	out  io.Writer
+	said map[string]bool
+}
+
+func (n *notices) tell(noun string, c datasets.Counts, dir *datasets.Dir) {
+	if c.Quarantined > 0 && !n.said[noun] {
+		n.said[noun] = true
+		fmt.Fprintf(n.out, "%s: %d rows in = %d kept + %d quarantined; what was set aside, and why: %s\n", noun, c.In, c.Kept, c.Quarantined,
+			filepath.Join(dir.Path(), "quarantine.jsonl"))
+	}
 }
 
 func (d dirSource) options() datasets.ReadOptions { return datasets.ReadOptions{Progress: d.show} }
 
 // Partners calls f with every version of every partner.
 func (d dirSource) Partners(ctx context.Context, f func(*record.Partner) error) error {
-	_, err := d.dir.Partners(ctx, d.options(), f)
-	return err
+	c, err := d.dir.Partners(ctx, d.options(), f)
+	return d.read("partners", c, err)
 }
 
 // Leads calls f with every lead, in the order of their creation. Leads that do
@@ -32,12 +49,12 @@ func (d dirSource) Leads(ctx context.Context, f func(*record.Lead) error) error 
 		return err
 	}
 	if ordered {
-		_, err := d.dir.Leads(ctx, d.options(), f)
-		return err
+		c, err := d.dir.Leads(ctx, d.options(), f)
+		return d.read("leads", c, err)
 	}
 	var leads []*record.Lead
-	_, err = d.dir.Leads(ctx, d.options(), func(l *record.Lead) error { leads = append(leads, l); return nil })
-	if err != nil {
+	c, err := d.dir.Leads(ctx, d.options(), func(l *record.Lead) error { leads = append(leads, l); return nil })
+	if err = d.read("leads", c, err); err != nil {
 		return err
 	}
 	slices.SortStableFunc(leads, func(a, b *record.Lead) int { return a.CreatedAt.Compare(b.CreatedAt) })
@@ -51,7 +68,15 @@ func (d dirSource) Leads(ctx context.Context, f func(*record.Lead) error) error 
 
 // Events calls f with every event, in the order in which they became known.
 func (d dirSource) Events(ctx context.Context, f func([]record.Event) error) error {
-	_, err := d.dir.Events(ctx, d.options(), f)
+	c, err := d.dir.Events(ctx, d.options(), f)
+	return d.read("events", c, err)
+}
+
+// read tells of the rows set aside by a reading that came to its end.
+func (d dirSource) read(noun string, c datasets.Counts, err error) error {
+	if err == nil {
+		d.notice.tell(noun, c, d.dir)
+	}
 	return err
 }
 
@@ -61,7 +86,7 @@ func openData(s *streams, path string) (dirSource, error) {
 		return dirSource{}, usageError{fmt.Errorf("--data is needed: a directory as 'bellwether import' or 'bellwether synth' make it")}
 	}
 	dir, err := datasets.Open(path)
-	return dirSource{dir, newProgress(s, "reading "+path)}, err
+	return dirSource{dir, newProgress(s, "reading "+path), &notices{out: s.Err, said: map[string]bool{}}}, err
 }
 
 // readSchema finds out which attributes the records hold.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"bellwether/datasets"
@@ -24,6 +25,7 @@ const tableTask = "table"
 func trainTableCommand(s *streams) *cobra.Command {
 	var f trainFlags
 	var in, name, sep string
+	var trusted []string
 	var o datasets.TableOptions
 	c := &cobra.Command{
 		Use:   "table --in FILE --label COLUMN",
@@ -31,7 +33,13 @@ func trainTableCommand(s *streams) *cobra.Command {
 		Long: `Train on any table. Columns whose values are all numbers are numbers, all dates
 are dates, the rest are categories; empty, NA, NaN, null and ? are missing.
 With --time the newest fifth of the rows is the test; without it the split is by
-chance, whole groups together.`,
+chance, whole groups together.
+
+A column that gives the label away stops the training by its name: one that tells
+it alone, one that only rows of one label have, a date whose distance from the
+row's time or from another date tells it. A column that is very good alone, or a
+date after the row's own time, is noted. What was merely changed after the outcome
+and still looks like any other column, no scan can see: leave it out by --drop.`,
 		Example: `  bellwether train table --in flights.csv.gz --label dep_delayed_15min --positive Y
   bellwether train table --in deals.csv --sep ';' --label result --positive Won --time created --group account --drop closed_at,stage --models models --name deals`,
 		Args: noArgs,
@@ -49,7 +57,7 @@ chance, whole groups together.`,
 			if o.Sep, err = separator(sep); err != nil {
 				return err
 			}
-			return trainTable(c, s, &f, in, name, o)
+			return trainTable(c, s, &f, tableJob{in, name, o, trusted})
 		},
 	}
 	c.Flags().StringVar(&in, "in", "", "the table")
@@ -58,13 +66,22 @@ chance, whole groups together.`,
 	c.Flags().StringVar(&o.Time, "time", "", "column that says when a row was made; splits by time")
 	c.Flags().StringVar(&o.Group, "group", "", "column whose equal values stay together in the split")
 	c.Flags().StringSliceVar(&o.Drop, "drop", nil, "columns to leave out, such as those written after the outcome")
+	c.Flags().StringSliceVar(&trusted, "trust", nil, "columns that the leakage scan is to leave alone: known when the row was made, however well they tell the label")
 	c.Flags().StringVar(&sep, "sep", ",", "separator of a CSV file; 'tab' for tabs")
 	c.Flags().StringVar(&name, "name", "", "name to publish under (default: the file's)")
 	f.add(c)
 	return c
 }
 
-func trainTable(c *cobra.Command, s *streams, f *trainFlags, in, name string, o datasets.TableOptions) error {
+// tableJob is what is trained on.
+type tableJob struct {
+	in, name string
+	options  datasets.TableOptions
+	trusted  []string
+}
+
+func trainTable(c *cobra.Command, s *streams, f *trainFlags, job tableJob) error {
+	in, name, o := job.in, job.name, job.options
 	config, err := f.config(s, tableTask)
 	if err != nil {
 		return err
@@ -75,7 +92,15 @@ func trainTable(c *cobra.Command, s *streams, f *trainFlags, in, name string, o 
 		return err
 	}
 	printTableInfo(s, &info)
-	config.Segments = segmentsOf(t, &info)
+	if err := knows(&info, job.trusted); err != nil {
+		return err
+	}
+	config.Segments, config.Scan.Trusted = segmentsOf(t, &info), job.trusted
+	for _, column := range info.Columns {
+		if column.Date {
+			config.Scan.Dates = append(config.Scan.Dates, column.Name)
+		}
+	}
 	if config.Incumbent, err = incumbent(f.models, name, tableTask+".bin"); err != nil {
 		return err
 	}
@@ -92,6 +117,16 @@ func trainTable(c *cobra.Command, s *streams, f *trainFlags, in, name string, o 
 		fmt.Sprintf("%d rows; %d without a label and %d that did not fit the header left out", info.Rows, info.Unlabelled, info.Bad),
 		fmt.Sprintf("label %s: %s counts as 1, %s as 0", o.Label, info.Positive, info.Negative)}
 	return f.finish(s, r, published{name: name, pred: p, data: data, files: map[string][]byte{"data.json": append(described, '\n')}})
+}
+
+// knows checks that the table has the columns named by --trust.
+func knows(info *datasets.TableInfo, trusted []string) error {
+	for _, name := range trusted {
+		if !slices.ContainsFunc(info.Columns, func(c datasets.ColumnInfo) bool { return c.Name == name }) {
+			return usageError{fmt.Errorf("--trust %s: %s has no such input", name, info.Path)}
+		}
+	}
+	return nil
 }
 
 // printTableInfo tells people how the file was understood.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 )
@@ -244,13 +245,28 @@ func (c *checks) capacity(field string, k *Capacity) {
 		}
 	}
 	if k.Timezone != "" {
-		if _, err := time.LoadLocation(k.Timezone); err != nil {
+		if !validZone(k.Timezone) {
 			c.failf(field+".timezone", "%s is not an IANA time zone", shown(k.Timezone))
 		}
 	}
 	for i, s := range k.Absences {
 		c.span(fmt.Sprintf("%s.absences[%d]", field, i), s)
 	}
+}
+
+// zones are the names found valid: reading a zone's file for each partner would
+// take longer than all else about it. There are some 600 of them.
+var zones sync.Map
+
+func validZone(name string) bool {
+	if _, ok := zones.Load(name); ok {
+		return true
+	}
+	if _, err := time.LoadLocation(name); err != nil {
+		return false
+	}
+	zones.Store(strings.Clone(name), nil)
+	return true
 }
 
 // Validate checks the lead by itself: a nil error, or an *Error of kind Invalid

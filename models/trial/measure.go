@@ -304,7 +304,7 @@ func (r *run) notes(best *entry) []string {
 	if e := best.row.Rows; e < r.last.Len() {
 		out = append(out, fmt.Sprintf("%s was fitted on %d of %d rows.", best.row.Learner, e, r.last.Len()))
 	}
-	return out
+	return append(out, r.doubts...)
 }
 
 // driftZ is how many standard errors apart two base rates are called different:

@@ -31,6 +31,7 @@ type Config struct {
 	Incumbent *Predictor       // the model in force, to be no worse than
 	Segments  []Segmentation   // parts of the rows to report on
 	Rates     []string         // columns whose own shrunk rate is a baseline
+	Scan      Scan             // of the columns, for what was written after the outcome
 	Beside    *models.Table    // Columns and X of the same rows that no learner sees, only the baselines of Rates; may be nil
 	Clock     func() time.Time // for fit_seconds; nil: not measured
 	Progress  func(Step)       // told before each piece of work; may be nil
@@ -104,6 +105,7 @@ type run struct {
 	split  *split
 	report *Report
 	tables
+	doubts      []string // of the leakage scan
 	done, total int
 }
 
@@ -141,7 +143,7 @@ var nan = Number(math.NaN())
 func (r *run) beforehand() []string {
 	reasons := r.Gate.enough(r)
 	if len(reasons) == 0 {
-		reasons = leaks(r.last, r.Seed)
+		reasons, r.doubts = r.Scan.run(r.last, r.Seed)
 	}
 	return reasons
 }

@@ -37,7 +37,10 @@ func Parse(source string) *template.Template {
 }
 
 var funcs = template.FuncMap{
-	"percent": func(p float64) string { return fmt.Sprintf("%.0f %%", 100*p) },
+	"percent": percent,
+	"between": between,
+	"words":   Words,
+	"version": func(model string) string { name, _, _ := strings.Cut(model, ":"); return name },
 	"points":  func(p float64) string { return fmt.Sprintf("%+.1f", 100*p) },
 	"money":   Money,
 	"bar":     bar,
@@ -93,14 +96,31 @@ func Money(m record.Money) string {
 		return "–"
 	}
 	digits, _ := record.MinorDigits(m.Currency)
-	return fmt.Sprintf("%s %s", grouped(float64(m.Amount)/math.Pow10(digits)), m.Currency)
+	return Grouped(float64(m.Amount)/math.Pow10(digits)) + nbsp + m.Currency
 }
 
-// grouped rounds to whole units and groups thousands.
-func grouped(x float64) string {
+// nbsp keeps a number and its unit on one line; the narrow one groups thousands.
+const nbsp, narrow = "\u00a0", "\u202f"
+
+func percent(p float64) string { return fmt.Sprintf("%.0f"+nbsp+"%%", 100*p) }
+
+// between writes an interval, with a digit after the point where its ends are
+// the same without.
+func between(lo, hi float64) string {
+	if percent(lo) == percent(hi) {
+		return fmt.Sprintf("%.1f to %.1f"+nbsp+"%%", 100*lo, 100*hi)
+	}
+	return fmt.Sprintf("%.0f to %.0f"+nbsp+"%%", 100*lo, 100*hi)
+}
+
+// Words writes a code, such as no_capacity, as words.
+func Words(code string) string { return strings.ReplaceAll(code, "_", " ") }
+
+// Grouped rounds to whole units and groups thousands.
+func Grouped(x float64) string {
 	s := fmt.Sprintf("%.0f", math.Abs(x))
 	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + " " + s[i:]
+		s = s[:i] + narrow + s[i:]
 	}
 	if x < 0 {
 		return "−" + s

@@ -4,12 +4,12 @@ package partner
 
 import (
 	_ "embed"
+	"math"
 	"net/http"
-	"slices"
 	"strconv"
-	"strings"
 
 	"bellwether/datasets/record"
+	"bellwether/health"
 	"bellwether/serving"
 	"bellwether/serving/web/page"
 )
@@ -40,7 +40,27 @@ func List(engine *serving.Engine) http.HandlerFunc {
 	}
 }
 
-type kpi struct{ Name, Value string }
+type kpi struct {
+	health.KPI
+	Value string
+}
+
+// kpis are the figures of a standing, in the order reports show them.
+func kpis(s *record.Standing) []kpi {
+	var out []kpi
+	for _, k := range health.KPIs {
+		x, ok := s.KPIs[k.Name]
+		switch {
+		case !ok:
+		case k.Unit == "base currency":
+			k.Unit = s.ValueAtRisk.Currency
+			out = append(out, kpi{k, page.Grouped(x)})
+		default:
+			out = append(out, kpi{k, strconv.FormatFloat(math.Round(100*x)/100, 'f', -1, 64)})
+		}
+	}
+	return out
+}
 
 type view struct {
 	*serving.PartnerView
@@ -64,10 +84,7 @@ func Handler(engine *serving.Engine) http.HandlerFunc {
 			return
 		}
 		if v.Standing != nil {
-			for name, x := range v.Standing.KPIs {
-				v.KPIs = append(v.KPIs, kpi{name, strconv.FormatFloat(x, 'g', 4, 64)})
-			}
-			slices.SortFunc(v.KPIs, func(a, b kpi) int { return strings.Compare(a.Name, b.Name) })
+			v.KPIs = kpis(v.Standing)
 		}
 		page.Show(w, tmpl, "Partner", v)
 	}
