@@ -119,6 +119,20 @@ func (v *pairView) prepare(dst []float64, of *LeadView, p *PartnerState) {
 	v.expected = o / (1 + o)
 }
 
+// Near reads what PairRow will need of a partner, so that the processor has it
+// at hand soon; what it returns says nothing. A loop of Near over a few partners
+// before their rows takes the time of one that is far away.
+func (v *LeadView) Near(p *PartnerState) uint64 {
+	x := p.accounts.near(v.lead.account) + uint64(p.series[decided].n[life]) + uint64(len(p.profile.skills)+len(p.profile.territories))
+	for i := range v.segments {
+		g := &v.segments[i]
+		for _, key := range v.lead.words[g.first : g.first+g.keys] {
+			x += p.segments.near(key)
+		}
+	}
+	return x
+}
+
 // beside is what the partner's offers say of one of a lead's segments, own being
 // the odds of its win rate.
 func (p *PartnerState) beside(g *segment, lead *leadState, own float64) pairSegment {
