@@ -30,3 +30,16 @@ func (m *Model) Importance() []float64 {
 	}
 	return gain
 }
+
+// Cuts returns, ascending, the numbers at which the trees part a column of
+// numbers: x and y between the same two are told apart by no test on it, cuts
+// counting with what is below them. What combinations make of the column may
+// still differ. It returns nil for a category and for a column no tree asks.
+func (m *Model) Cuts(column int) []float64 {
+	for _, in := range m.enc.inputs {
+		if in.kind == numeric && in.col == column {
+			return in.cuts
+		}
+	}
+	return nil
+}

@@ -136,9 +136,10 @@ func (s *steps) asked(i int, input int32) int32 {
 // Contributions writes to dst what each column of a row moved its log-odds by,
 // and returns the log-odds the columns start from, the mean over the training
 // rows. Start and dst sum to the log-odds of Predict, up to rounding. They are
-// the exact path-dependent Shapley values of the trees' inputs; an input made of
-// a column's statistic counts for the column, of a pair's for each half. It
-// panics unless row and dst are Width long.
+// the exact path-dependent Shapley values of the trees' inputs, not the
+// interventional ones (see InterventionalContributions); an input made of a
+// column's statistic counts for the column, of a pair's for each half. It panics
+// unless row and dst are Width long.
 func (m *Model) Contributions(dst, row []float64) (start float64) {
 	if len(dst) != m.width || len(row) != m.width {
 		panic(fmt.Sprintf("gbdt: %d numbers into %d contributions, width is %d", len(row), len(dst), m.width))
