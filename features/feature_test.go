@@ -9,6 +9,8 @@ import (
 
 	"bellwether/datasets/record"
 	"bellwether/models"
+
+	"pgregory.net/rapid"
 )
 
 // scene is a state in which a few things happened, and a way to ask for values.
@@ -337,6 +339,24 @@ func FuzzUnmarshal(f *testing.F) {
 		again := NewState(set)
 		if err := again.UnmarshalBinary(once); err != nil {
 			t.Fatalf("does not read what it wrote: %v", err)
+		}
+	})
+}
+
+func TestSegmentWinsTakesBackTheShrinking(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rate := rapid.Float64Range(0.001, 0.999)
+		n := rapid.IntRange(1, 5000).Draw(t, "n")
+		wins := rapid.IntRange(0, n).Draw(t, "wins")
+		partner, of, everyone := rate.Draw(t, "partner"), rate.Draw(t, "segment"), rate.Draw(t, "everyone")
+		g := segment{keys: 1, rate: of, odds: odds(of) / odds(everyone)}
+		key := segmentKey(byIndustry, models.Code("retail"))
+		p := &PartnerState{}
+		*p.segments.put(key) = tally{n: int32(n), pos: int32(wins)}
+		lead := &leadState{words: []uint64{key}}
+		s := p.beside(&g, lead, odds(partner))
+		if got := SegmentWins(s.decided, s.rate, partner, of, everyone); got != float64(wins) {
+			t.Fatalf("%v wins of %d, want %d", got, n, wins)
 		}
 	})
 }

@@ -174,3 +174,12 @@ func (v *pairView) competence(wanted []uint64) {
 	v.competent = float64(held) / float64(len(wanted))
 	v.level = float64(level)
 }
+
+// SegmentWins returns how many of a partner's n offers of known outcome in one of
+// the lead's segments were won, from the columns of a row: the rate of the pair in
+// the segment and the win rates of the partner, of the segment and of everyone
+// that it is shrunk to. It takes back what beside did.
+func SegmentWins(n, rate, partner, segment, everyone float64) float64 {
+	o := odds(partner) * odds(segment) / odds(everyone)
+	return math.Round(rate*(n+pairStrength) - o/(1+o)*pairStrength)
+}

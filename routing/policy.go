@@ -28,7 +28,7 @@ type Policy struct {
 	OfferTTL     Duration           `json:"offer_ttl,omitzero" yaml:"offer_ttl"`        // how long an offer stands; 0 means 48 h
 	MinWin       float64            `json:"min_win,omitempty" yaml:"min_win"`           // candidates with a lower P(win) are refused; 0 refuses nobody
 	ProtectDays  int                `json:"protect_days,omitempty" yaml:"protect_days"` // of a registered deal that names no end; 0 means 90
-	Shown        int                `json:"shown,omitempty" yaml:"shown"`               // ranked candidates with reasons; 0 means 5
+	Shown        int                `json:"shown,omitempty" yaml:"shown"`               // ranked candidates with reasons; 0 means 4, the best and the next three
 }
 
 // Rules says which rules apply and how strict they are. A partner that states
@@ -221,7 +221,7 @@ func (p *Policy) protection() time.Duration {
 
 func (p *Policy) shown() int {
 	if p.Shown == 0 {
-		return 5
+		return 4
 	}
 	return p.Shown
 }

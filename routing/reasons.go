@@ -61,11 +61,18 @@ func at(row []float64, i int, usual float64) float64 {
 	return row[i]
 }
 
-// profile is a ranked candidate while its reasons are found.
+// profile is a candidate while its reasons are found.
 type profile struct {
 	c   *Case
 	of  *candidate
 	row []float64
+}
+
+// profile reads a candidate.
+func (c *Case) profile(i int) *profile {
+	p := &profile{c: c, of: &c.candidates[i], row: make([]float64, c.set.Width())}
+	c.row(p.row, p.of)
+	return p
 }
 
 // value returns a feature of the candidate, NaN when it is not known.
@@ -78,23 +85,19 @@ func (p *profile) value(name string) float64 {
 
 // rank fills the few candidates that people are shown.
 func (c *Case) rank(d *record.Decision, chosen int) {
-	width := c.set.Width()
-	p := &profile{c: c, row: make([]float64, width)}
-	blame := make([]float64, width)
 	for _, i := range c.ranking(d.Candidates, chosen) {
-		p.of = &c.candidates[i]
-		c.row(p.row, p.of)
+		p := c.profile(i)
 		k := record.Ranked{Candidate: d.Candidates[i], Values: map[string]float64{}}
 		for _, name := range shownFeatures {
 			p.keep(&k, name)
 		}
-		why := p.weigh(&k, blame)
-		enough := p.enough(&k)
-		k.Reasons = append(k.Reasons, why...)
-		k.Reasons = append(k.Reasons, p.business(&k)...)
-		if enough != "" {
-			k.Reasons = append(k.Reasons, enough)
+		v := p.weigh()
+		for _, name := range v.told {
+			p.keep(&k, name)
 		}
+		p.business(v, &k.Candidate)
+		k.Enough = p.enough(v, &k.Candidate)
+		k.Reasons = v.sentences()
 		d.Ranked = append(d.Ranked, k)
 	}
 }
@@ -105,40 +108,62 @@ func (p *profile) keep(k *record.Ranked, name string) {
 	}
 }
 
-// enough sets whether the probability rests on enough data, and says why not.
-func (p *profile) enough(k *record.Ranked) string {
+// verdict is what can be said of a candidate.
+type verdict struct {
+	pro, con []string // what moved the model's answer, the most first
+	notes    []string
+	told     []string // features named in pro, con and notes
+}
+
+// sentences lists everything said.
+func (v *verdict) sentences() []string {
+	out := make([]string, 0, len(v.pro)+len(v.con)+len(v.notes))
+	for _, text := range v.pro {
+		out = append(out, "for it: "+text)
+	}
+	for _, text := range v.con {
+		out = append(out, "against it: "+text)
+	}
+	return append(out, v.notes...)
+}
+
+// enough says whether the probability rests on enough data, and notes why not.
+func (p *profile) enough(v *verdict, k *record.Candidate) bool {
 	ev := &p.c.policy.Evidence
 	most, least := setting(ev.Width, 0.35), setting(ev.Offers, 5)
 	decided := math.Round(math.Expm1(p.value(featDecided)))
 	switch {
 	case math.IsNaN(decided) || decided == 0 && least > 0:
-		return "not enough data, because no outcome of its offers is known yet"
+		v.notes = append(v.notes, "not enough data, because no outcome of its offers is known yet")
 	case decided < least:
-		return fmt.Sprintf("not enough data, because it has only %s", count(decided, "known outcome"))
+		v.notes = append(v.notes, fmt.Sprintf("not enough data, because it has only %s", count(decided, "known outcome")))
 	case most > 0 && k.WinHi-k.WinLo > most:
-		return fmt.Sprintf("not enough data: its chance may be anything from %s to %s", percent(k.WinLo), percent(k.WinHi))
+		v.notes = append(v.notes, fmt.Sprintf("not enough data: its chance may be anything from %s to %s", percent(k.WinLo), percent(k.WinHi)))
+	default:
+		return true
 	}
-	k.Enough = true
-	return ""
+	return false
 }
 
-// business says what beside the probabilities went into the value.
-func (p *profile) business(k *record.Ranked) []string {
-	var out []string
+// business notes what beside the probabilities went into the value.
+func (p *profile) business(v *verdict, k *record.Candidate) {
 	if p.of.room > 0 {
-		out = append(out, fmt.Sprintf("has room for %s in this period", count(float64(p.of.room), "more lead")))
+		v.notes = append(v.notes, fmt.Sprintf("has room for %s in this period", count(float64(p.of.room), "more lead")))
 	}
 	if k.Price > 0.005*p.c.amount {
-		out = append(out, fmt.Sprintf("its work in hand (%d open) counts %s of the amount against it", p.of.open, percent(k.Price/p.c.amount)))
+		v.notes = append(v.notes, fmt.Sprintf("its work in hand (%d open) counts %s of the amount against it", p.of.open, percent(k.Price/p.c.amount)))
 	}
 	if lift := p.c.policy.Fairness.lift(p.of.recent); lift > 0.001 {
-		out = append(out, fmt.Sprintf("lifted by %s of the amount, because it was offered little lately", percent(lift)))
+		v.notes = append(v.notes, fmt.Sprintf("lifted by %s of the amount, because it was offered little lately", percent(lift)))
 	}
-	return out
 }
 
-// Reasons taken from the model, each way.
+// mostReasons is how many are taken from the model, each way.
 const mostReasons = 3
+
+// leastEffect is the smallest move in log-odds worth a sentence: about one
+// point of a chance of one half.
+const leastEffect = 0.04
 
 // effect is what a family of features moved the log-odds by.
 type effect struct {
@@ -147,58 +172,44 @@ type effect struct {
 }
 
 // weigh says what speaks for the candidate and what against it: by what moved
-// the model's answer, or without a model by what is known of it.
-func (p *profile) weigh(k *record.Ranked, blame []float64) []string {
-	var out []string
-	tell := func(name, sign string) {
-		if text := p.words(name); text != "" && !slices.Contains(out, sign+text) {
-			out = append(out, sign+text)
-			p.keep(k, name)
-		}
-	}
-	effects := p.effects(blame)
-	if effects == nil {
+// the model's answer, or without a model what is known of it. Only what is told
+// is put in words.
+func (p *profile) weigh() *verdict {
+	v := &verdict{}
+	blame := p.contributions()
+	if blame == nil {
 		for _, name := range []string{"pair_industry_win_rate", "pair_product_win_rate", featWinRate} {
-			tell(name, "")
-		}
-		return out
-	}
-	for _, way := range []struct {
-		by   float64
-		sign string
-	}{{+1, "for it: "}, {-1, "against it: "}} {
-		before := len(out)
-		for _, e := range effects {
-			if math.Abs(e.moved) <= leastEffect || len(out)-before == mostReasons {
-				break
-			}
-			if e.moved*way.by > 0 {
-				tell(p.speaker(e.family, blame), way.sign)
+			if text := p.words(name).text; text != "" && !slices.Contains(v.notes, text) {
+				v.notes, v.told = append(v.notes, text), append(v.told, name)
 			}
 		}
+		return v
 	}
-	return out
-}
-
-// speaker names the feature of a family that moved most of those that have
-// words; "" if none has.
-func (p *profile) speaker(family []int, blame []float64) string {
-	name, most := "", 0.0
-	for _, i := range family {
-		if f := &p.c.set.Features()[i]; math.Abs(blame[i]) > most && p.words(f.Name) != "" {
-			name, most = f.Name, math.Abs(blame[i])
+	for _, e := range p.c.model.effects(p.c.set, blame) {
+		list := &v.pro
+		if e.moved < 0 {
+			list = &v.con
+		}
+		if math.Abs(e.moved) <= leastEffect || len(v.pro) == mostReasons && len(v.con) == mostReasons {
+			break
+		}
+		if len(*list) == mostReasons {
+			continue
+		}
+		speaker := p.speaker(e.family, blame)
+		if speaker < 0 {
+			continue
+		}
+		if text := p.say(speaker).text; text != "" && !slices.Contains(v.pro, text) && !slices.Contains(v.con, text) {
+			*list, v.told = append(*list, text), append(v.told, p.c.set.Features()[speaker].Name)
 		}
 	}
-	return name
+	return v
 }
 
-// leastEffect is the smallest move in log-odds worth a sentence: about one
-// point of a chance of one half.
-const leastEffect = 0.04
-
-// effects sums the model's contributions by family, largest first; nil without
-// a model that can say.
-func (p *profile) effects(blame []float64) []effect {
+// contributions returns what each column moved the log-odds by, nil without a
+// model that can say.
+func (p *profile) contributions() []float64 {
 	if p.c.model == nil {
 		return nil
 	}
@@ -208,10 +219,16 @@ func (p *profile) effects(blame []float64) []effect {
 	if !ok {
 		return nil
 	}
+	blame := make([]float64, len(p.row))
 	model.Contributions(blame, p.row)
-	families := p.c.model.familiesOf(p.c.set)
-	out := make([]effect, len(families))
-	for k, family := range families {
+	return blame
+}
+
+// effects sums contributions by family, largest first.
+func (m *Model) effects(set *features.Set, blame []float64) []effect {
+	m.group(set)
+	out := make([]effect, len(m.families))
+	for k, family := range m.families {
 		out[k].family = family
 		for _, i := range family {
 			out[k].moved += blame[i]
@@ -221,12 +238,27 @@ func (p *profile) effects(blame []float64) []effect {
 	return out
 }
 
-// familiesOf lists the columns of each family of a set, but for the lead's: they
-// are the same for every candidate.
-func (m *Model) familiesOf(set *features.Set) [][]int {
+// speaker is the column of a family that moved most of those that are known and
+// have words; -1 if none has.
+func (p *profile) speaker(family []int, blame []float64) int {
+	at, most := -1, 0.0
+	for _, i := range family {
+		if math.Abs(blame[i]) > most && !math.IsNaN(p.row[i]) && p.c.model.says[i] != nil {
+			at, most = i, math.Abs(blame[i])
+		}
+	}
+	return at
+}
+
+// group lists the columns of each family of a set, but for the lead's: they are
+// the same for every candidate; and how each column is said.
+func (m *Model) group(set *features.Set) {
 	m.grouping.Do(func() {
 		place := map[string]int{}
-		for i, f := range set.Features() {
+		m.says = make([]wording, set.Width())
+		for i := range set.Features() {
+			f := &set.Features()[i]
+			m.says[i] = wordingOf(f)
 			if f.Side == features.Lead {
 				continue
 			}
@@ -239,12 +271,15 @@ func (m *Model) familiesOf(set *features.Set) [][]int {
 			m.families[at] = append(m.families[at], i)
 		}
 	})
-	return m.families
 }
 
 // family is what features that say the same at several lengths of time have in
-// common: partner_wins_91d and partner_wins_life are partner_wins.
+// common: partner_wins_91d and partner_wins_life are partner_wins. Who a partner
+// is goes with its record: the model knows it by nothing else.
 func family(name string) string {
+	if name == "partner_id" {
+		return "partner"
+	}
 	for {
 		cut := name
 		for _, end := range []string{"_7d", "_28d", "_91d", "_364d", "_life", "_sd", "_log", "_win_rate", "_decided", "_rate"} {
@@ -257,102 +292,24 @@ func family(name string) string {
 	}
 }
 
-// words says a feature of the candidate in a sentence; "" when it is not known
-// or has no words.
-func (p *profile) words(name string) string {
-	i, ok := p.c.set.Column(name)
-	if !ok || math.IsNaN(p.row[i]) {
-		return ""
+// words says a feature of the candidate by name; nothing when it is not known.
+func (p *profile) words(name string) phrase {
+	if i, ok := p.c.set.Column(name); ok {
+		return p.say(i)
 	}
-	x := p.row[i]
-	if text, special := p.special(name, x); special {
-		return text
-	}
-	f := &p.c.set.Features()[i]
-	switch {
-	case f.Kind != 0, strings.HasSuffix(name, "_sd"), strings.HasPrefix(f.Unit, "log"):
-		return ""
-	case f.Unit == "share":
-		return fmt.Sprintf("%s: %s", f.Meaning, percent(x))
-	case f.Unit == "0 or 1" && x == 0:
-		return "not so: " + f.Meaning
-	case f.Unit == "0 or 1":
-		return f.Meaning
-	case strings.Contains(f.Unit, " to "):
-		return fmt.Sprintf("%s: %s (%s)", f.Meaning, number(x), f.Unit)
-	}
-	return fmt.Sprintf("%s: %s %s", f.Meaning, number(x), f.Unit)
+	return phrase{}
 }
 
-// special words the features that have a sentence of their own.
-func (p *profile) special(name string, x float64) (text string, ok bool) {
-	switch name {
-	case "partner_tier":
-		return said("is tier %s", p.of.partner.Tier), true
-	case "partner_kind":
-		return said("is of the kind %s", p.of.partner.Kind), true
-	case "partner_region":
-		return said("sits in %s", p.of.partner.Home.Region), true
-	case "partner_id", featDecided, featWinRate:
-		wins, losses := p.value("partner_wins_life"), p.value("partner_losses_life")
-		rate := p.value(featWinRate)
-		if n := math.Round(math.Expm1(p.value(featDecided))); n > 0 && wins <= n {
-			return fmt.Sprintf("won %.0f of its %s of known outcome (%s after allowing for few)", wins, count(n, "lead"), percent(rate)), true
-		}
-		if wins+losses > 0 {
-			return fmt.Sprintf("won %.0f and lost %.0f deals", wins, losses), true
-		}
-		return said("its tier wins %s of its leads", percent(rate)), true
-	case "pair_distance":
-		return fmt.Sprintf("is %.0f km from the customer", x), true
-	case "pair_competence_level":
-		if x < 0 {
-			return "states no competence in what the lead wants", true
-		}
-		return fmt.Sprintf("has competence level %.0f of 5 in what the lead wants", x), true
-	case "pair_account_wins":
-		return fmt.Sprintf("won %s with this customer before", count(x, "deal")), true
-	case "partner_working":
-		return fmt.Sprintf("works on %s now", count(x, "lead")), true
-	case "partner_contract_days":
-		if x < 0 {
-			return fmt.Sprintf("its contract ended %s ago", count(-x, "day")), true
-		}
-		return fmt.Sprintf("its contract ends in %s", count(x, "day")), true
-	case "partner_tenure":
-		return fmt.Sprintf("has been a partner for %s", count(x, "day")), true
-	case "partner_tier_win_rate":
-		return fmt.Sprintf("partners of its tier win %s of their leads", percent(x)), true
-	case "partner_win_rate_364d":
-		return fmt.Sprintf("won %s of its leads of the last year, after allowing for few", percent(x)), true
-	case "partner_win_rate_91d":
-		return fmt.Sprintf("won %s of its leads of the last 91 days, after allowing for few", percent(x)), true
-	case "partner_accept_rate", "partner_accept_rate_364d", "partner_accept_rate_91d":
-		return fmt.Sprintf("accepts %s of what it is offered", percent(x)), true
-	}
-	if segment, is := strings.CutPrefix(name, "pair_"); is {
-		if dimension, is := cutAny(segment, "_win_rate", "_decided"); is {
-			return p.segment(dimension), true
-		}
-	}
-	return "", false
-}
+// say says a column of the candidate.
+func (p *profile) say(i int) phrase { return p.sayAs(i, p.row[i]) }
 
-// segment words the partner's record with leads like this one.
-func (p *profile) segment(dimension string) string {
-	l := p.c.lead
-	word := map[string]string{"industry": l.Industry, "product": some(l.Products), "region": l.Place.Region, "size_band": l.SizeBand, "source": l.Source}[dimension]
-	if name, is := strings.CutPrefix(dimension, "attr_"); is {
-		word = l.Attributes[name].String()
+// sayAs says a column as if it were x.
+func (p *profile) sayAs(i int, x float64) phrase {
+	w := wordingOf(&p.c.set.Features()[i])
+	if w == nil || math.IsNaN(x) {
+		return phrase{}
 	}
-	rate, n := p.value("pair_"+dimension+"_win_rate"), p.value("pair_"+dimension+"_decided")
-	if word == "" || math.IsNaN(rate) || math.IsNaN(n) {
-		return ""
-	}
-	if n == 0 {
-		return fmt.Sprintf("expected to win %s of leads in %s, where it has no outcome yet", percent(rate), word)
-	}
-	return fmt.Sprintf("wins %s of leads in %s (%s)", percent(rate), word, count(n, "known outcome"))
+	return w(p, x)
 }
 
 // tell says in words what was decided.
@@ -403,48 +360,4 @@ func (c *Case) refusedInWords() string {
 		return ""
 	}
 	return "; refused: " + strings.Join(parts, ", ")
-}
-
-func said(format, text string) string {
-	if text == "" {
-		return ""
-	}
-	return fmt.Sprintf(format, text)
-}
-
-func cutAny(s string, ends ...string) (string, bool) {
-	for _, end := range ends {
-		if before, ok := strings.CutSuffix(s, end); ok {
-			return before, true
-		}
-	}
-	return s, false
-}
-
-// count writes a number of things.
-func count(n float64, thing string) string {
-	if math.Round(n) == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%.0f %ss", n, thing)
-}
-
-// percent writes a share as people do: whole percents, tenths below ten.
-func percent(x float64) string {
-	if math.Abs(x) < 0.0995 {
-		return fmt.Sprintf("%.1f %%", 100*x)
-	}
-	return fmt.Sprintf("%.0f %%", 100*x)
-}
-
-// number writes a number in at most four places, thousands set apart.
-func number(x float64) string {
-	if math.Abs(x) < 100 {
-		return fmt.Sprintf("%.3g", x)
-	}
-	digits := fmt.Sprintf("%.0f", x)
-	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
 }

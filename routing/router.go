@@ -27,7 +27,8 @@ type Model struct {
 	splitting sync.Once
 	parts     *parts // nil until split, and where it cannot be
 	grouping  sync.Once
-	families  [][]int // columns that say the same at several lengths of time
+	families  [][]int   // columns that say the same at several lengths of time
+	says      []wording // of each column; nil: people are not told of it
 }
 
 // LoadModel reads the predictors of a published win model; accept may be nil.
