@@ -230,11 +230,16 @@ func (c *Case) byRates(out []record.Candidate, from int) {
 
 // byRows sets the probabilities by a model that cannot be split.
 func (c *Case) byRows(out []record.Candidate, from int) {
-	m, rows := c.model, c.rowsOf(from, from+len(out))
-	m.Win.PredictRows(c.chance[:len(out)], rows, &c.trial)
+	c.scoreRows(out, c.rowsOf(from, from+len(out)))
+}
+
+// scoreRows sets the probabilities of rows held one after another, by the model.
+func (c *Case) scoreRows(out []record.Candidate, rows []float64) {
+	c.chance = slices.Grow(c.chance[:0], len(out))[:len(out)]
+	c.model.Win.PredictRows(c.chance, rows, &c.trial)
 	setWin(out, c.chance)
-	if m.Accept != nil {
-		m.Accept.PredictRows(c.chance[:len(out)], rows, &c.trial)
+	if c.model.Accept != nil {
+		c.model.Accept.PredictRows(c.chance, rows, &c.trial)
 		setAccept(out, c.chance)
 	}
 }

@@ -8,7 +8,12 @@ import (
 
 // count writes a number of things.
 func count(n float64, thing string) string {
-	if math.Round(n) == 1 {
+	switch math.Round(n) {
+	case 0:
+		if thing != "time" {
+			return "no " + plural(thing)
+		}
+	case 1:
 		return "1 " + thing
 	}
 	return number(math.Round(n)) + " " + plural(thing)

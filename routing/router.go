@@ -206,18 +206,29 @@ func (c *Case) floor(d *record.Decision) {
 
 // price gives each candidate its value and what its load cost in it.
 func (c *Case) price(d *record.Decision) {
-	p := c.policy
-	open, capacity := setting(p.Load.Open, 0.01), setting(p.Load.Capacity, 0.02)
 	for i := range d.Candidates {
 		k, o := &d.Candidates[i], &c.candidates[i]
-		work := float64(o.open)
-		k.Price = c.amount * open * work / (work + 10)
-		if units := o.partner.Capacity.Units; units > 0 {
-			used := 1 - float64(o.room)/float64(units)
-			k.Price += c.amount * capacity * used * used
-		}
-		k.Value = k.Win*k.Accept*c.amount - k.Price + c.amount*p.Fairness.lift(o.recent)
+		k.Price = c.load(o)
+		k.Value = c.worth(k, o)
 	}
+}
+
+// load is what a candidate's work in hand costs.
+func (c *Case) load(o *candidate) float64 {
+	p := c.policy
+	open, capacity := setting(p.Load.Open, 0.01), setting(p.Load.Capacity, 0.02)
+	work := float64(o.open)
+	price := c.amount * open * work / (work + 10)
+	if units := o.partner.Capacity.Units; units > 0 {
+		used := 1 - float64(o.room)/float64(units)
+		price += c.amount * capacity * used * used
+	}
+	return price
+}
+
+// worth is a candidate's value, its chances and price being set.
+func (c *Case) worth(k *record.Candidate, o *candidate) float64 {
+	return k.Win*k.Accept*c.amount - k.Price + c.amount*c.policy.Fairness.lift(o.recent)
 }
 
 // lift is the boost of a partner that was offered little of late, as a share of

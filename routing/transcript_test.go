@@ -125,6 +125,10 @@ func (s *stage) do(command string) string {
 			return arg[0] + ": may have the lead"
 		}
 		return arg[0] + ": " + why
+	case "learn":
+		s.router.Model = learn(s.router.Set, arg)
+	case "explain":
+		return s.explain(arg[0], append(arg, "")[1])
 	case "shares":
 		return s.shares(arg[0], arg[1])
 	default:
@@ -143,7 +147,8 @@ func (s *stage) observe(e *record.Event) {
 	s.state.Observe(e)
 }
 
-// past gives a partner leads of half a year ago: "won=3 lost=6 industry=x".
+// past gives a partner leads of half a year ago: "won=3 lost=6 industry=x
+// hours=5", the last being how long it took to accept them.
 func (s *stage) past(id record.PartnerID, arg []string) string {
 	n := map[string]int{}
 	industry := ""
@@ -157,6 +162,10 @@ func (s *stage) past(id record.PartnerID, arg []string) string {
 		at := s.now.Add(-200*day + time.Duration(i)*day)
 		l := &record.Lead{ID: record.LeadID(fmt.Sprintf("%s-%s-%d", id, industry, i)), CreatedAt: at, Industry: industry}
 		s.pending = append(s.pending, l, &record.Event{Type: record.OfferMade, Partner: id, Lead: l.ID, At: at, KnownAt: at})
+		if n["hours"] > 0 {
+			then := at.Add(time.Duration(n["hours"]) * time.Hour)
+			s.pending = append(s.pending, &record.Event{Type: record.OfferAccepted, Partner: id, Lead: l.ID, At: then, KnownAt: then})
+		}
 		what := record.DealWon
 		if i >= n["won"] {
 			what = record.DealLost
@@ -215,6 +224,51 @@ func (s *stage) route(id string, greedy bool) string {
 	for _, r := range d.Refusals {
 		names, _ := s.index.Names(r)
 		fmt.Fprintf(&b, "refused by %s: %v\n", r.Rule, names)
+	}
+	return b.String()
+}
+
+// explain says why a lead goes where it goes, or why not to the one who asks.
+func (s *stage) explain(id, contrast string) string {
+	l := s.leads[id]
+	s.state.PutLead(l)
+	s.state.Advance(s.now)
+	_, x, err := s.router.Explain(l, s.state, Request{Now: s.now, Seed: 1, Greedy: true}, record.PartnerID(contrast))
+	if err != nil {
+		return err.Error()
+	}
+	var b strings.Builder
+	list := func(title string, texts []string) {
+		for _, text := range texts {
+			fmt.Fprintf(&b, "     %s%s\n", title, text)
+		}
+	}
+	fmt.Fprintln(&b, x.Sentence)
+	for _, k := range x.Partners {
+		fmt.Fprintf(&b, "%d. %-5s chance to win %s (%s to %s), value %.2f\n", k.Rank, k.Partner, percent(k.Win), percent(k.WinLo), percent(k.WinHi), k.Value/100)
+		list("for: ", k.For)
+		list("against: ", k.Against)
+		list("", k.Notes)
+	}
+	if x.Contrast == nil {
+		for _, r := range x.Refusals {
+			fmt.Fprintf(&b, "refused: %d %s\n", r.Count, r.Reason)
+		}
+		return b.String()
+	}
+	for _, p := range x.Contrast.Parts {
+		if p.Amount != 0 {
+			fmt.Fprintf(&b, "value: %s\n", p.Text)
+		}
+	}
+	for _, d := range x.Contrast.Differences {
+		fmt.Fprintf(&b, "chance: %+.2f %s\n", d.LogOdds, d.Text)
+	}
+	for _, k := range x.Contrast.Changes {
+		fmt.Fprintf(&b, "would have been chosen: %s\n", k.Text)
+	}
+	if x.Contrast.NoChange != "" {
+		fmt.Fprintln(&b, x.Contrast.NoChange)
 	}
 	return b.String()
 }

@@ -206,7 +206,7 @@ func life(p *profile, _ float64) phrase {
 	case math.IsNaN(p.value(featWinRate)):
 		return phrase{}
 	}
-	return phrase{"no lead of its own is decided yet" + p.ofItsTier(), "none decided"}
+	return phrase{"has no lead decided yet" + p.ofItsTier(), "none decided"}
 }
 
 func wonOf(end, when string) wording {

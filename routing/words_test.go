@@ -63,8 +63,8 @@ func TestEveryFeatureHasWords(t *testing.T) {
 
 func TestFigures(t *testing.T) {
 	for want, got := range map[string]string{
-		"1 industry": count(1, "industry"), "3 industries": count(3, "industry"), "2 surveys": count(2, "survey"), "0 pieces of business": count(0, "piece of business"),
-		"12,000 visits": count(12000, "visit"), "today": ago(0), "3 days ago": ago(3), "14 months": span(426), "2.5 years": span(913), "40 hours": hours(40),
+		"1 industry": count(1, "industry"), "3 industries": count(3, "industry"), "2 surveys": count(2, "survey"), "no pieces of business": count(0, "piece of business"),
+		"0 times": count(0, "time"), "12,000 visits": count(12000, "visit"), "today": ago(0), "3 days ago": ago(3), "14 months": span(426), "2.5 years": span(913), "40 hours": hours(40),
 		"45 minutes": hours(0.75), "2.5 hours": hours(2.5), "5 days": hours(120), "2.0 times": factor(0.6931), "unhappy": mood(-0.5),
 	} {
 		if got != want {
