@@ -78,7 +78,7 @@ func hours(h float64) string {
 	switch {
 	case h < 1:
 		return count(60*h, "minute")
-	case h < 10:
+	case h < 10 && h != math.Trunc(h):
 		return fmt.Sprintf("%.2g hours", h)
 	case h < 72:
 		return count(h, "hour")

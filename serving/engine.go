@@ -28,13 +28,14 @@ type Engine struct {
 	win   winModel
 	state condition
 
-	disk   disk
-	cases  chan *routing.Case // free ones, one per decision scored at the same time
-	ingest sync.Mutex         // held by writers of events that bring their own ids
-	swap   sync.Mutex         // held while a model is taken up
-	ward   ward
-	calls  sync.WaitGroup // calls in flight that may write
-	tasks  tasks
+	disk      disk
+	cases     chan *routing.Case // free ones, one per decision scored at the same time
+	ingest    sync.Mutex         // held by writers of events that bring their own ids
+	swap      sync.Mutex         // held while a model is taken up
+	ward      ward
+	hindsight hindsight
+	calls     sync.WaitGroup // calls in flight that may write
+	tasks     tasks
 }
 
 // condition is whether the engine can answer.
@@ -66,7 +67,7 @@ func Start(ctx context.Context, st *store.Store, reg *registry.Registry, cfg Con
 		return nil, err
 	}
 	e := &Engine{cfg: cfg, store: st, registry: reg, folder: folder{st, cfg.Logger},
-		disk: disk{newTickets(), make(chan struct{}, 1)}, cases: make(chan *routing.Case, cfg.Scorers)}
+		disk: disk{newTickets(), make(chan struct{}, 1)}, cases: make(chan *routing.Case, cfg.Scorers), hindsight: newHindsight()}
 	for range cfg.Scorers {
 		e.cases <- new(routing.Case)
 	}
@@ -334,6 +335,7 @@ func (e *Engine) tend(ctx context.Context) {
 			err = errors.Join(e.sweep(ctx), e.snapshotIfDue(ctx, e.cfg.SnapshotItems))
 		case <-collect.C:
 			e.store.Collect()
+			e.hindsight.forget()
 		case <-snapshot.C:
 			err = e.snapshotIfDue(ctx, 1)
 		}

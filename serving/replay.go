@@ -16,31 +16,50 @@ func (e *Engine) Replay(ctx context.Context, id record.DecisionID) error {
 	if err != nil {
 		return err
 	}
-	d := was.Decision
-	policy, err := e.policyOf(d)
+	p, err := e.pastOf(was.Decision)
 	if err != nil {
 		return err
 	}
-	win, err := e.modelOf(d)
+	b, err := e.folder.bookAt(ctx, p.win.set, p.policy, p.decision.Position, p.decision.At)
 	if err != nil {
 		return err
 	}
-	lead, err := e.leadOf(d)
+	router, req := p.on(b)
+	again, err := router.Route(p.lead, b.state, req, nil)
 	if err != nil {
 		return err
 	}
-	b, err := e.folder.bookAt(ctx, win.set, policy, d.Position, d.At)
-	if err != nil {
-		return err
+	return routing.Same(p.decision, again)
+}
+
+// past is a decision with what it was made under, but for the book.
+type past struct {
+	decision *record.Decision
+	policy   routing.Policy
+	win      winModel
+	lead     *record.Lead
+	seed     uint64
+}
+
+func (e *Engine) pastOf(d *record.Decision) (p past, err error) {
+	p.decision, p.seed = d, e.store.Seed()
+	if p.policy, err = e.policyOf(d); err != nil {
+		return p, err
 	}
+	if p.win, err = e.modelOf(d); err != nil {
+		return p, err
+	}
+	p.lead, err = e.leadOf(d)
+	return p, err
+}
+
+// on lets a book's time pass to the decision's and returns who decides, and what
+// is asked.
+func (p *past) on(b *book) (routing.Router, routing.Request) {
+	d := p.decision
 	b.advance(d.At)
-	router := routing.Router{Set: b.set, Index: b.index, Model: win.model}
-	again, err := router.Route(lead, b.state, routing.Request{Now: d.At, Seed: e.store.Seed(), Greedy: d.Greedy,
-		Position: d.Position, ID: d.ID, LeadRef: d.LeadRef, Offer: d.Offer, Previous: d.Previous}, nil)
-	if err != nil {
-		return err
-	}
-	return routing.Same(d, again)
+	return routing.Router{Set: b.set, Index: b.index, Model: p.win.model}, routing.Request{Now: d.At, Seed: p.seed, Greedy: d.Greedy,
+		Position: d.Position, ID: d.ID, LeadRef: d.LeadRef, Offer: d.Offer, Previous: d.Previous}
 }
 
 func encodePolicy(p *routing.Policy) ([]byte, error) { return json.Marshal(p) }
