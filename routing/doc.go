@@ -8,6 +8,7 @@
 // which it may be chosen, and draws one with a random source seeded by the
 // engine's seed and the lead's id. The answer is a record.Decision, which can
 // be decided again from the same log position: Same compares two bit for bit.
+// Explain says why one was made, for any partner, in words (words.go).
 // Labels say what "won" means when the past is learned from.
 //
 // The package is pure: no disk, clock, network, goroutine or global random

@@ -2,6 +2,7 @@ package serving
 
 import (
 	"context"
+	"fmt"
 
 	"bellwether/datasets/record"
 	"bellwether/routing"
@@ -29,6 +30,9 @@ func (e *Engine) Explain(ctx context.Context, id record.DecisionID, contrast rec
 	err = e.hindsight.visit(ctx, e, &p, func(b *book) error {
 		router, req := p.on(b)
 		again, x, err := router.Explain(p.lead, b.state, req, contrast)
+		if record.KindOf(err) == record.NotFound {
+			return &record.Error{Kind: record.NotFound, Field: "contrast", Msg: fmt.Sprintf("there was no partner %q", shorten(string(contrast)))}
+		}
 		if err != nil {
 			return err
 		}

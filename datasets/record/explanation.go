@@ -23,9 +23,9 @@ type Explained struct {
 	Candidate
 	Rank    int      `json:"rank"` // 1 is the highest value
 	Enough  bool     `json:"enough"`
-	For     []string `json:"for,omitempty"`     // at most three, what moved its chance to win the most first
-	Against []string `json:"against,omitempty"` // likewise
-	Notes   []string `json:"notes,omitempty"`   // what else went into its value, and how much is known of it
+	For     []string `json:"reasons_for,omitempty"`     // at most three, what moved its chance to win the most first
+	Against []string `json:"reasons_against,omitempty"` // likewise
+	Notes   []string `json:"notes,omitempty"`           // what else went into its value, and how much is known of it
 }
 
 // RefusedBy is a rule, what it says and how many partners it refused.

@@ -237,10 +237,40 @@ func decisionOut(r *serving.Routed, full bool) *pb.Decision {
 	if !full {
 		return out
 	}
-	for _, c := range d.Candidates {
-		out.Candidates = append(out.Candidates, &pb.Candidate{
-			Partner: string(c.Partner), Win: c.Win, WinLo: c.WinLo, WinHi: c.WinHi, Accept: c.Accept, Value: c.Value, Price: c.Price, Prob: c.Prob,
-		})
+	for i := range d.Candidates {
+		out.Candidates = append(out.Candidates, candidateOut(&d.Candidates[i]))
+	}
+	return out
+}
+
+func candidateOut(c *record.Candidate) *pb.Candidate {
+	return &pb.Candidate{Partner: string(c.Partner), Win: c.Win, WinLo: c.WinLo, WinHi: c.WinHi, Accept: c.Accept, Value: c.Value, Price: c.Price, Prob: c.Prob}
+}
+
+func explanationOut(x *record.Explanation) *pb.Explanation {
+	out := &pb.Explanation{Decision: string(x.Decision), Lead: string(x.Lead), At: timeOut(x.At), Model: x.Model, Currency: x.Currency,
+		Chosen: string(x.Chosen), Sentence: x.Sentence}
+	for i := range x.Partners {
+		k := &x.Partners[i]
+		out.Partners = append(out.Partners, &pb.Explained{Candidate: candidateOut(&k.Candidate), Rank: int32(k.Rank), Enough: k.Enough, ReasonsFor: k.For, ReasonsAgainst: k.Against, Notes: k.Notes})
+	}
+	for _, r := range x.Refusals {
+		out.Refusals = append(out.Refusals, &pb.RefusedBy{Rule: r.Rule, Reason: r.Reason, Count: int32(r.Count)})
+	}
+	if x.Contrast == nil {
+		return out
+	}
+	k := x.Contrast
+	out.Contrast = &pb.Contrast{Partner: string(k.Partner), Rule: k.Rule, Reason: k.Reason, LogOdds: k.LogOdds, Rest: k.Rest, NoChange: k.NoChange}
+	for _, p := range k.Parts {
+		out.Contrast.Parts = append(out.Contrast.Parts, &pb.ValuePart{Of: p.Of, Amount: p.Amount, Text: p.Text})
+	}
+	for _, d := range k.Differences {
+		out.Contrast.Differences = append(out.Contrast.Differences, &pb.Difference{Feature: d.Feature, LogOdds: d.LogOdds, Text: d.Text})
+	}
+	for _, c := range k.Changes {
+		out.Contrast.Changes = append(out.Contrast.Changes, &pb.Change{Feature: c.Feature, From: c.From, To: c.To, Steps: int32(c.Steps),
+			Win: c.Win, Accept: c.Accept, Value: c.Value, Text: c.Text})
 	}
 	return out
 }

@@ -9,6 +9,7 @@ import (
 	pb "bellwether/serving/gen/bellwether/v1"
 
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
@@ -112,6 +113,34 @@ func TestEventInKeepsEveryField(t *testing.T) {
 	for i := range v.NumField() {
 		if v.Field(i).IsZero() {
 			t.Errorf("%s was lost", v.Type().Field(i).Name)
+		}
+	}
+}
+
+func TestExplanationOutKeepsEveryField(t *testing.T) {
+	in := &record.Explanation{Decision: "d", Lead: "l", At: noon, Model: "m", Currency: "EUR", Chosen: "p", Sentence: "s",
+		Partners: []record.Explained{{Candidate: record.Candidate{Partner: "p", Win: 0.5, WinLo: 0.4, WinHi: 0.6, Accept: 0.9, Value: 7, Price: 1, Prob: 0.2}, Rank: 1, Enough: true,
+			For: []string{"f"}, Against: []string{"a"}, Notes: []string{"n"}}},
+		Refusals: []record.RefusedBy{{Rule: "r", Reason: "because", Count: 3}},
+		Contrast: &record.Contrast{Partner: "q", Rule: "r", Reason: "because", LogOdds: -1, Rest: 0.1, NoChange: "no",
+			Parts: []record.ValuePart{{Of: "win", Amount: 1, Text: "t"}}, Differences: []record.Difference{{Feature: "f", LogOdds: 2, Text: "t"}},
+			Changes: []record.Change{{Feature: "f", From: 1, To: 2, Steps: 3, Win: 0.4, Accept: 0.5, Value: 6, Text: "t"}}}}
+	everyField(t, "explanation", explanationOut(in).ProtoReflect())
+}
+
+// everyField fails for each field of a message that says nothing.
+func everyField(t *testing.T, at string, m protoreflect.Message) {
+	t.Helper()
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() {
+		f := fields.Get(i)
+		switch name := at + "." + string(f.Name()); {
+		case !m.Has(f):
+			t.Errorf("%s was lost", name)
+		case f.IsList() && f.Message() != nil:
+			everyField(t, name, m.Get(f).List().Get(0).Message())
+		case f.Message() != nil && f.Message().FullName() != "google.protobuf.Timestamp":
+			everyField(t, name, m.Get(f).Message())
 		}
 	}
 }

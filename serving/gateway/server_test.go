@@ -176,6 +176,52 @@ func TestLeadLife(t *testing.T) {
 	}
 }
 
+// A decision is explained to whoever may read it.
+func TestExplanation(t *testing.T) {
+	e := newEdge(t, Limits{}, ScopeRead, ScopeWrite, ScopeRoute)
+	e.partners(3)
+	e.must("PUT", "/v1/partners/away", `{"territories":["FR"]}`)
+	d := e.must("POST", "/v1/route", `{"lead":{"id":"l1","place":{"region":"DE"},"value":{"amount":"100000","currency":"EUR"}}}`)
+	at := fmt.Sprintf("/v1/decisions/%s/explanation", d["id"])
+	x := e.must("GET", at, "")
+	refusals := x["refusals"].([]any)
+	if x["decision"] != d["id"] || x["chosen"] != d["chosen"] || !strings.Contains(x["sentence"].(string), "was chosen") || len(x["partners"].([]any)) != 3 || len(refusals) != 1 ||
+		refusals[0].(map[string]any)["reason"] != "does not sell where the lead is" || x["contrast"] != nil {
+		t.Errorf("why: %v", x)
+	}
+	for _, k := range x["partners"].([]any) {
+		k := k.(map[string]any)
+		id := k["candidate"].(map[string]any)["partner"]
+		if k["reasons_for"] == nil || k["reasons_against"] == nil || len(k["notes"].([]any)) == 0 {
+			t.Errorf("of %v is told: %v", id, k)
+		}
+		contrast := e.must("GET", fmt.Sprintf("%s?contrast=%s", at, id), "")["contrast"].(map[string]any)
+		if parts := contrast["parts"].([]any); (len(parts) == 4) != (id != d["chosen"]) || contrast["no_change"] == "" {
+			t.Errorf("why not %v: %v", id, contrast)
+		}
+	}
+	if c := e.must("GET", at+"?contrast=away", "")["contrast"].(map[string]any); c["rule"] != "territory" || c["reason"] != "sells in FR, not in DE" {
+		t.Errorf("why not away: %v", c)
+	}
+	if code, _, p := e.do("GET", at+"?contrast="+strings.Repeat("x", 3000), ""); code != 404 || p["kind"] != "not_found" || p["field"] != "contrast" || len(p["detail"].(string)) > 200 {
+		t.Errorf("why not somebody unknown: %d %v", code, p)
+	}
+	if code, _, p := e.do("GET", "/v1/decisions/none/explanation", ""); code != 404 || p["kind"] != "not_found" {
+		t.Errorf("an unknown decision: %d %v", code, p)
+	}
+	nobody := e.must("POST", "/v1/route", `{"lead":{"id":"l2","place":{"region":"IT"}}}`)
+	if x := e.must("GET", fmt.Sprintf("/v1/decisions/%s/explanation", nobody["id"]), ""); x["chosen"] != "" || !strings.Contains(x["sentence"].(string), "nobody may have this lead") {
+		t.Errorf("where nobody was eligible: %v", x)
+	}
+}
+
+func TestExplanationNeedsToRead(t *testing.T) {
+	e := newEdge(t, Limits{}, ScopeRoute)
+	if code, _, p := e.do("GET", "/v1/decisions/x/explanation", ""); code != http.StatusForbidden {
+		t.Errorf("with a key that may only route: %d %v", code, p)
+	}
+}
+
 func TestIdempotencyKey(t *testing.T) {
 	e := newEdge(t, Limits{})
 	e.partners(2)

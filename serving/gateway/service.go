@@ -87,6 +87,16 @@ func (s *service) GetDecision(ctx context.Context, req *pb.GetDecisionRequest) (
 	})
 }
 
+func (s *service) ExplainDecision(ctx context.Context, req *pb.ExplainDecisionRequest) (*pb.Explanation, error) {
+	return call(ctx, s.guard, "ExplainDecision", ScopeRead, func(ctx context.Context) (*pb.Explanation, error) {
+		x, err := s.engine.Explain(ctx, record.DecisionID(req.Id), record.PartnerID(req.Contrast))
+		if err != nil {
+			return nil, err
+		}
+		return explanationOut(x), nil
+	})
+}
+
 func (s *service) ReplayDecision(ctx context.Context, req *pb.ReplayDecisionRequest) (*pb.ReplayDecisionResponse, error) {
 	return call(ctx, s.guard, "ReplayDecision", ScopeAdmin, func(ctx context.Context) (*pb.ReplayDecisionResponse, error) {
 		err := s.engine.Replay(ctx, record.DecisionID(req.Id))

@@ -22,6 +22,7 @@ var pages = []struct {
 	{"GET /", start.Handler},
 	{"POST /try", start.Try},
 	{"GET /decisions/{id}", decision.Handler},
+	{"GET /decisions/{id}/why", decision.Why},
 	{"POST /decisions/{id}/accept", decision.Accept},
 	{"POST /decisions/{id}/decline", decision.Decline},
 	{"GET /at-risk", atrisk.Handler},

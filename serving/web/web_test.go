@@ -115,6 +115,39 @@ func TestTryRouteDecline(t *testing.T) {
 	}
 }
 
+// Who asks why is answered, and who may be asked about is one form away.
+func TestWhy(t *testing.T) {
+	engine, site := newSite(t)
+	away := &record.Partner{ID: "away", Name: "Fern", Territories: []string{"FR"}}
+	if _, err := engine.UpsertPartner(t.Context(), away, nil); err != nil {
+		t.Fatal(err)
+	}
+	r, err := engine.Route(t.Context(), &record.Lead{ID: "l1", Place: record.Place{Region: "DE"}, CreatedAt: time.Now().UTC()}, serving.RouteOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := site + "/decisions/" + string(r.Decision.ID)
+	other := r.Decision.Ranked[len(r.Decision.Ranked)-1].Partner
+	for path, wants := range map[string][]string{
+		"":     {`action="/decisions/` + string(r.Decision.ID) + `/why"`, ">Why this decision<"},
+		"/why": {"<h1>Why?</h1>", "was chosen", "does not sell where the lead is"},
+		"/why?contrast=" + url.QueryEscape(string(other)): {"Why not", "What the difference in value is made of", "no change was looked for", string(other)},
+		"/why?contrast=away":                              {"could not have this lead: sells in FR, not in DE (rule territory)"},
+	} {
+		res, err := http.Get(at + path)
+		code, body := fetch(t, res, err)
+		for _, want := range wants {
+			if code != 200 || !strings.Contains(body, want) {
+				t.Errorf("GET %s: %d without %q: %s", path, code, want, body)
+			}
+		}
+	}
+	res, err := http.Get(at + "/why?contrast=nobody")
+	if code, body := fetch(t, res, err); code != 404 || !strings.Contains(body, "there was no partner") {
+		t.Errorf("of an unknown partner: %d %s", code, body)
+	}
+}
+
 func TestTrySaysWhatIsWrong(t *testing.T) {
 	_, site := newSite(t)
 	for name, form := range map[string]url.Values{
@@ -137,7 +170,7 @@ func TestBrowser(t *testing.T) {
 	if binary == "" {
 		t.Skip("BELLWETHER_BROWSER names no Chromium")
 	}
-	_, site := newSite(t)
+	engine, site := newSite(t)
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(binary), chromedp.NoSandbox, chromedp.Flag("disable-quic", true))
 	alloc, cancel := chromedp.NewExecAllocator(t.Context(), options...)
 	defer cancel()
@@ -158,7 +191,12 @@ func TestBrowser(t *testing.T) {
 		t.Errorf("after typing a lead and Enter the page says %q", answer)
 	}
 	picture(t, ctx, "start.png")
-	for _, path := range []string{"/", "/partners", "/partners/p%2F0", "/models"} {
+	routed, err := engine.Route(t.Context(), &record.Lead{ID: "l1", CreatedAt: time.Now().UTC()}, serving.RouteOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	decision := "/decisions/" + string(routed.Decision.ID)
+	for _, path := range []string{"/", "/partners", "/partners/p%2F0", "/models", decision, decision + "/why", decision + "/why?contrast=p%2F1"} {
 		if err := chromedp.Do(ctx, chromedp.EmulateViewport(360, 740), chromedp.Navigate(site+path)); err != nil {
 			t.Fatal(err)
 		}

@@ -1,12 +1,13 @@
 // Package decision is the page of one decision: who was chosen, with which
 // probability, who else was in the running, who was refused and why, and the
-// offer's life.
+// offer's life; and beside it the page that says why, and why not another.
 package decision
 
 import (
 	"context"
 	_ "embed"
 	"net/http"
+	"strings"
 
 	"bellwether/datasets/record"
 	"bellwether/serving"
@@ -22,7 +23,13 @@ var source string
 //go:embed ranked.html
 var RankedTable string
 
-var tmpl = page.Parse(source + RankedTable)
+//go:embed why.html
+var whySource string
+
+var (
+	tmpl = page.Parse(source + RankedTable)
+	why  = page.Parse(whySource)
+)
 
 // View is a decision with the names of the partners it ranks.
 type View struct {
@@ -41,20 +48,25 @@ func NewView(ctx context.Context, engine *serving.Engine, r *serving.Routed) (*V
 	for i := range r.Decision.Ranked {
 		ids = append(ids, r.Decision.Ranked[i].Partner)
 	}
+	return v, name(ctx, engine, v.Names, ids)
+}
+
+// name looks up the names of partners, which have at least their id.
+func name(ctx context.Context, engine *serving.Engine, names map[record.PartnerID]string, ids []record.PartnerID) error {
 	for _, id := range ids {
-		if id == "" || v.Names[id] != "" {
+		if id == "" || names[id] != "" {
 			continue
 		}
 		p, err := engine.Partner(ctx, id)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		v.Names[id] = p.Partner.Name
+		names[id] = p.Partner.Name
 		if p.Partner.Name == "" {
-			v.Names[id] = string(id)
+			names[id] = string(id)
 		}
 	}
-	return v, nil
+	return nil
 }
 
 // Handler shows one decision.
@@ -71,6 +83,36 @@ func Handler(engine *serving.Engine) http.HandlerFunc {
 			return
 		}
 		page.Show(w, tmpl, "Decision", v)
+	}
+}
+
+// answer is an explanation with the names of the partners it is about.
+type answer struct {
+	*record.Explanation
+	Names map[record.PartnerID]string
+	Asked string // who "why not" was asked for; empty: nobody
+}
+
+// Why says why the decision is what it is, or why not the partner that the query
+// names.
+func Why(engine *serving.Engine) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		asked := strings.TrimSpace(r.FormValue("contrast"))
+		x, err := engine.Explain(r.Context(), record.DecisionID(r.PathValue("id")), record.PartnerID(asked))
+		if err != nil {
+			page.Fail(w, err)
+			return
+		}
+		v := &answer{Explanation: x, Names: map[record.PartnerID]string{}, Asked: asked}
+		ids := []record.PartnerID{x.Chosen}
+		for i := range x.Partners {
+			ids = append(ids, x.Partners[i].Partner)
+		}
+		if err := name(r.Context(), engine, v.Names, ids); err != nil {
+			page.Fail(w, err)
+			return
+		}
+		page.Show(w, why, "Why", v)
 	}
 }
 

@@ -41,6 +41,7 @@ var funcs = template.FuncMap{
 	"between": between,
 	"words":   Words,
 	"version": func(model string) string { name, _, _ := strings.Cut(model, ":"); return name },
+	"signed":  func(x float64) string { return fmt.Sprintf("%+.2f", x) },
 	"points":  func(p float64) string { return fmt.Sprintf("%+.1f", 100*p) },
 	"money":   Money,
 	"bar":     bar,

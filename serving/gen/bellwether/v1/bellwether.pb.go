@@ -173,6 +173,59 @@ func (x *GetDecisionRequest) GetView() string {
 	return ""
 }
 
+type ExplainDecisionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Id of any partner: "why not this one?"
+	Contrast      string `protobuf:"bytes,2,opt,name=contrast,proto3" json:"contrast,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainDecisionRequest) Reset() {
+	*x = ExplainDecisionRequest{}
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainDecisionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainDecisionRequest) ProtoMessage() {}
+
+func (x *ExplainDecisionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainDecisionRequest.ProtoReflect.Descriptor instead.
+func (*ExplainDecisionRequest) Descriptor() ([]byte, []int) {
+	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ExplainDecisionRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ExplainDecisionRequest) GetContrast() string {
+	if x != nil {
+		return x.Contrast
+	}
+	return ""
+}
+
 type ReplayDecisionRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -182,7 +235,7 @@ type ReplayDecisionRequest struct {
 
 func (x *ReplayDecisionRequest) Reset() {
 	*x = ReplayDecisionRequest{}
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[3]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -194,7 +247,7 @@ func (x *ReplayDecisionRequest) String() string {
 func (*ReplayDecisionRequest) ProtoMessage() {}
 
 func (x *ReplayDecisionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[3]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -207,7 +260,7 @@ func (x *ReplayDecisionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayDecisionRequest.ProtoReflect.Descriptor instead.
 func (*ReplayDecisionRequest) Descriptor() ([]byte, []int) {
-	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{3}
+	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ReplayDecisionRequest) GetId() string {
@@ -228,7 +281,7 @@ type ReplayDecisionResponse struct {
 
 func (x *ReplayDecisionResponse) Reset() {
 	*x = ReplayDecisionResponse{}
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[4]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -240,7 +293,7 @@ func (x *ReplayDecisionResponse) String() string {
 func (*ReplayDecisionResponse) ProtoMessage() {}
 
 func (x *ReplayDecisionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[4]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -253,7 +306,7 @@ func (x *ReplayDecisionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayDecisionResponse.ProtoReflect.Descriptor instead.
 func (*ReplayDecisionResponse) Descriptor() ([]byte, []int) {
-	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{4}
+	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ReplayDecisionResponse) GetSame() bool {
@@ -279,7 +332,7 @@ type AcceptOfferRequest struct {
 
 func (x *AcceptOfferRequest) Reset() {
 	*x = AcceptOfferRequest{}
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[5]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -291,7 +344,7 @@ func (x *AcceptOfferRequest) String() string {
 func (*AcceptOfferRequest) ProtoMessage() {}
 
 func (x *AcceptOfferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[5]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -304,7 +357,7 @@ func (x *AcceptOfferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptOfferRequest.ProtoReflect.Descriptor instead.
 func (*AcceptOfferRequest) Descriptor() ([]byte, []int) {
-	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{5}
+	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *AcceptOfferRequest) GetId() string {
@@ -328,7 +381,7 @@ type DeclineOfferRequest struct {
 
 func (x *DeclineOfferRequest) Reset() {
 	*x = DeclineOfferRequest{}
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[6]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -340,7 +393,7 @@ func (x *DeclineOfferRequest) String() string {
 func (*DeclineOfferRequest) ProtoMessage() {}
 
 func (x *DeclineOfferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[6]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -353,7 +406,7 @@ func (x *DeclineOfferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineOfferRequest.ProtoReflect.Descriptor instead.
 func (*DeclineOfferRequest) Descriptor() ([]byte, []int) {
-	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{6}
+	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *DeclineOfferRequest) GetId() string {
@@ -399,7 +452,7 @@ type ReportOutcomeRequest struct {
 
 func (x *ReportOutcomeRequest) Reset() {
 	*x = ReportOutcomeRequest{}
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[7]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -411,7 +464,7 @@ func (x *ReportOutcomeRequest) String() string {
 func (*ReportOutcomeRequest) ProtoMessage() {}
 
 func (x *ReportOutcomeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[7]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -424,7 +477,7 @@ func (x *ReportOutcomeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportOutcomeRequest.ProtoReflect.Descriptor instead.
 func (*ReportOutcomeRequest) Descriptor() ([]byte, []int) {
-	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{7}
+	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ReportOutcomeRequest) GetId() string {
@@ -502,7 +555,7 @@ type ReportOutcomeResponse struct {
 
 func (x *ReportOutcomeResponse) Reset() {
 	*x = ReportOutcomeResponse{}
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[8]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -514,7 +567,7 @@ func (x *ReportOutcomeResponse) String() string {
 func (*ReportOutcomeResponse) ProtoMessage() {}
 
 func (x *ReportOutcomeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[8]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -527,7 +580,7 @@ func (x *ReportOutcomeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportOutcomeResponse.ProtoReflect.Descriptor instead.
 func (*ReportOutcomeResponse) Descriptor() ([]byte, []int) {
-	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{8}
+	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ReportOutcomeResponse) GetEvent() string {
@@ -553,7 +606,7 @@ type IngestEventsRequest struct {
 
 func (x *IngestEventsRequest) Reset() {
 	*x = IngestEventsRequest{}
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[9]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -565,7 +618,7 @@ func (x *IngestEventsRequest) String() string {
 func (*IngestEventsRequest) ProtoMessage() {}
 
 func (x *IngestEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[9]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -578,7 +631,7 @@ func (x *IngestEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestEventsRequest.ProtoReflect.Descriptor instead.
 func (*IngestEventsRequest) Descriptor() ([]byte, []int) {
-	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{9}
+	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *IngestEventsRequest) GetEvents() []*Event {
@@ -599,7 +652,7 @@ type IngestEventsResponse struct {
 
 func (x *IngestEventsResponse) Reset() {
 	*x = IngestEventsResponse{}
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[10]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -611,7 +664,7 @@ func (x *IngestEventsResponse) String() string {
 func (*IngestEventsResponse) ProtoMessage() {}
 
 func (x *IngestEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[10]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -624,7 +677,7 @@ func (x *IngestEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestEventsResponse.ProtoReflect.Descriptor instead.
 func (*IngestEventsResponse) Descriptor() ([]byte, []int) {
-	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{10}
+	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *IngestEventsResponse) GetRecorded() int32 {
@@ -650,7 +703,7 @@ type PutPartnerRequest struct {
 
 func (x *PutPartnerRequest) Reset() {
 	*x = PutPartnerRequest{}
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[11]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -662,7 +715,7 @@ func (x *PutPartnerRequest) String() string {
 func (*PutPartnerRequest) ProtoMessage() {}
 
 func (x *PutPartnerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[11]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -675,7 +728,7 @@ func (x *PutPartnerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPartnerRequest.ProtoReflect.Descriptor instead.
 func (*PutPartnerRequest) Descriptor() ([]byte, []int) {
-	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{11}
+	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PutPartnerRequest) GetPartner() *Partner {
@@ -694,7 +747,7 @@ type GetPartnerRequest struct {
 
 func (x *GetPartnerRequest) Reset() {
 	*x = GetPartnerRequest{}
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[12]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -706,7 +759,7 @@ func (x *GetPartnerRequest) String() string {
 func (*GetPartnerRequest) ProtoMessage() {}
 
 func (x *GetPartnerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[12]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -719,7 +772,7 @@ func (x *GetPartnerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPartnerRequest.ProtoReflect.Descriptor instead.
 func (*GetPartnerRequest) Descriptor() ([]byte, []int) {
-	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{12}
+	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetPartnerRequest) GetId() string {
@@ -741,7 +794,7 @@ type ListPartnersRequest struct {
 
 func (x *ListPartnersRequest) Reset() {
 	*x = ListPartnersRequest{}
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[13]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -753,7 +806,7 @@ func (x *ListPartnersRequest) String() string {
 func (*ListPartnersRequest) ProtoMessage() {}
 
 func (x *ListPartnersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[13]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -766,7 +819,7 @@ func (x *ListPartnersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPartnersRequest.ProtoReflect.Descriptor instead.
 func (*ListPartnersRequest) Descriptor() ([]byte, []int) {
-	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{13}
+	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListPartnersRequest) GetPageSize() int32 {
@@ -794,7 +847,7 @@ type ListPartnersResponse struct {
 
 func (x *ListPartnersResponse) Reset() {
 	*x = ListPartnersResponse{}
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[14]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -806,7 +859,7 @@ func (x *ListPartnersResponse) String() string {
 func (*ListPartnersResponse) ProtoMessage() {}
 
 func (x *ListPartnersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[14]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -819,7 +872,7 @@ func (x *ListPartnersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPartnersResponse.ProtoReflect.Descriptor instead.
 func (*ListPartnersResponse) Descriptor() ([]byte, []int) {
-	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{14}
+	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListPartnersResponse) GetPartners() []*Partner {
@@ -845,7 +898,7 @@ type GetPartnerHealthRequest struct {
 
 func (x *GetPartnerHealthRequest) Reset() {
 	*x = GetPartnerHealthRequest{}
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[15]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -857,7 +910,7 @@ func (x *GetPartnerHealthRequest) String() string {
 func (*GetPartnerHealthRequest) ProtoMessage() {}
 
 func (x *GetPartnerHealthRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[15]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -870,7 +923,7 @@ func (x *GetPartnerHealthRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPartnerHealthRequest.ProtoReflect.Descriptor instead.
 func (*GetPartnerHealthRequest) Descriptor() ([]byte, []int) {
-	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{15}
+	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetPartnerHealthRequest) GetId() string {
@@ -891,7 +944,7 @@ type AtRiskRequest struct {
 
 func (x *AtRiskRequest) Reset() {
 	*x = AtRiskRequest{}
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[16]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -903,7 +956,7 @@ func (x *AtRiskRequest) String() string {
 func (*AtRiskRequest) ProtoMessage() {}
 
 func (x *AtRiskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[16]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -916,7 +969,7 @@ func (x *AtRiskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AtRiskRequest.ProtoReflect.Descriptor instead.
 func (*AtRiskRequest) Descriptor() ([]byte, []int) {
-	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{16}
+	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AtRiskRequest) GetPageSize() int32 {
@@ -943,7 +996,7 @@ type AtRiskResponse struct {
 
 func (x *AtRiskResponse) Reset() {
 	*x = AtRiskResponse{}
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[17]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -955,7 +1008,7 @@ func (x *AtRiskResponse) String() string {
 func (*AtRiskResponse) ProtoMessage() {}
 
 func (x *AtRiskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[17]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -968,7 +1021,7 @@ func (x *AtRiskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AtRiskResponse.ProtoReflect.Descriptor instead.
 func (*AtRiskResponse) Descriptor() ([]byte, []int) {
-	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{17}
+	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AtRiskResponse) GetStandings() []*Standing {
@@ -993,7 +1046,7 @@ type ListModelsRequest struct {
 
 func (x *ListModelsRequest) Reset() {
 	*x = ListModelsRequest{}
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[18]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1005,7 +1058,7 @@ func (x *ListModelsRequest) String() string {
 func (*ListModelsRequest) ProtoMessage() {}
 
 func (x *ListModelsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[18]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1018,7 +1071,7 @@ func (x *ListModelsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModelsRequest.ProtoReflect.Descriptor instead.
 func (*ListModelsRequest) Descriptor() ([]byte, []int) {
-	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{18}
+	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{19}
 }
 
 type ModelVersion struct {
@@ -1035,7 +1088,7 @@ type ModelVersion struct {
 
 func (x *ModelVersion) Reset() {
 	*x = ModelVersion{}
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[19]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1047,7 +1100,7 @@ func (x *ModelVersion) String() string {
 func (*ModelVersion) ProtoMessage() {}
 
 func (x *ModelVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[19]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1060,7 +1113,7 @@ func (x *ModelVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelVersion.ProtoReflect.Descriptor instead.
 func (*ModelVersion) Descriptor() ([]byte, []int) {
-	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{19}
+	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ModelVersion) GetName() string {
@@ -1114,7 +1167,7 @@ type ListModelsResponse struct {
 
 func (x *ListModelsResponse) Reset() {
 	*x = ListModelsResponse{}
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[20]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1126,7 +1179,7 @@ func (x *ListModelsResponse) String() string {
 func (*ListModelsResponse) ProtoMessage() {}
 
 func (x *ListModelsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[20]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1139,7 +1192,7 @@ func (x *ListModelsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModelsResponse.ProtoReflect.Descriptor instead.
 func (*ListModelsResponse) Descriptor() ([]byte, []int) {
-	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{20}
+	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListModelsResponse) GetModels() []*ModelVersion {
@@ -1159,7 +1212,7 @@ type PromoteModelRequest struct {
 
 func (x *PromoteModelRequest) Reset() {
 	*x = PromoteModelRequest{}
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[21]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1171,7 +1224,7 @@ func (x *PromoteModelRequest) String() string {
 func (*PromoteModelRequest) ProtoMessage() {}
 
 func (x *PromoteModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[21]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1184,7 +1237,7 @@ func (x *PromoteModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromoteModelRequest.ProtoReflect.Descriptor instead.
 func (*PromoteModelRequest) Descriptor() ([]byte, []int) {
-	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{21}
+	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PromoteModelRequest) GetName() string {
@@ -1210,7 +1263,7 @@ type RollbackModelRequest struct {
 
 func (x *RollbackModelRequest) Reset() {
 	*x = RollbackModelRequest{}
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[22]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1222,7 +1275,7 @@ func (x *RollbackModelRequest) String() string {
 func (*RollbackModelRequest) ProtoMessage() {}
 
 func (x *RollbackModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bellwether_v1_bellwether_proto_msgTypes[22]
+	mi := &file_bellwether_v1_bellwether_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1235,7 +1288,7 @@ func (x *RollbackModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackModelRequest.ProtoReflect.Descriptor instead.
 func (*RollbackModelRequest) Descriptor() ([]byte, []int) {
-	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{22}
+	return file_bellwether_v1_bellwether_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RollbackModelRequest) GetName() string {
@@ -1259,7 +1312,10 @@ const file_bellwether_v1_bellwether_proto_rawDesc = "" +
 	"\x04lead\x18\x01 \x01(\v2\x13.bellwether.v1.LeadR\x04lead\"8\n" +
 	"\x12GetDecisionRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
-	"\x04view\x18\x02 \x01(\tR\x04view\"'\n" +
+	"\x04view\x18\x02 \x01(\tR\x04view\"D\n" +
+	"\x16ExplainDecisionRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
+	"\bcontrast\x18\x02 \x01(\tR\bcontrast\"'\n" +
 	"\x15ReplayDecisionRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"L\n" +
 	"\x16ReplayDecisionResponse\x12\x12\n" +
@@ -1331,12 +1387,13 @@ const file_bellwether_v1_bellwether_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\"*\n" +
 	"\x14RollbackModelRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name2\xef\r\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name2\xed\x0e\n" +
 	"\n" +
 	"Bellwether\x12S\n" +
 	"\x05Route\x12\x1b.bellwether.v1.RouteRequest\x1a\x17.bellwether.v1.Decision\"\x14\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/route\x12_\n" +
 	"\aPreview\x12\x1d.bellwether.v1.PreviewRequest\x1a\x17.bellwether.v1.Decision\"\x1c\x82\xd3\xe4\x93\x02\x16:\x01*\"\x11/v1/route:preview\x12e\n" +
-	"\vGetDecision\x12!.bellwether.v1.GetDecisionRequest\x1a\x17.bellwether.v1.Decision\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/decisions/{id}\x12\x80\x01\n" +
+	"\vGetDecision\x12!.bellwether.v1.GetDecisionRequest\x1a\x17.bellwether.v1.Decision\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/decisions/{id}\x12|\n" +
+	"\x0fExplainDecision\x12%.bellwether.v1.ExplainDecisionRequest\x1a\x1a.bellwether.v1.Explanation\"&\x82\xd3\xe4\x93\x02 \x12\x1e/v1/decisions/{id}/explanation\x12\x80\x01\n" +
 	"\x0eReplayDecision\x12$.bellwether.v1.ReplayDecisionRequest\x1a%.bellwether.v1.ReplayDecisionResponse\"!\x82\xd3\xe4\x93\x02\x1b\"\x19/v1/decisions/{id}:replay\x12o\n" +
 	"\vAcceptOffer\x12!.bellwether.v1.AcceptOfferRequest\x1a\x17.bellwether.v1.Decision\"$\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/decisions/{id}:accept\x12r\n" +
 	"\fDeclineOffer\x12\".bellwether.v1.DeclineOfferRequest\x1a\x17.bellwether.v1.Decision\"%\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/decisions/{id}:decline\x12s\n" +
@@ -1368,84 +1425,88 @@ func file_bellwether_v1_bellwether_proto_rawDescGZIP() []byte {
 	return file_bellwether_v1_bellwether_proto_rawDescData
 }
 
-var file_bellwether_v1_bellwether_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_bellwether_v1_bellwether_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_bellwether_v1_bellwether_proto_goTypes = []any{
 	(*RouteRequest)(nil),            // 0: bellwether.v1.RouteRequest
 	(*PreviewRequest)(nil),          // 1: bellwether.v1.PreviewRequest
 	(*GetDecisionRequest)(nil),      // 2: bellwether.v1.GetDecisionRequest
-	(*ReplayDecisionRequest)(nil),   // 3: bellwether.v1.ReplayDecisionRequest
-	(*ReplayDecisionResponse)(nil),  // 4: bellwether.v1.ReplayDecisionResponse
-	(*AcceptOfferRequest)(nil),      // 5: bellwether.v1.AcceptOfferRequest
-	(*DeclineOfferRequest)(nil),     // 6: bellwether.v1.DeclineOfferRequest
-	(*ReportOutcomeRequest)(nil),    // 7: bellwether.v1.ReportOutcomeRequest
-	(*ReportOutcomeResponse)(nil),   // 8: bellwether.v1.ReportOutcomeResponse
-	(*IngestEventsRequest)(nil),     // 9: bellwether.v1.IngestEventsRequest
-	(*IngestEventsResponse)(nil),    // 10: bellwether.v1.IngestEventsResponse
-	(*PutPartnerRequest)(nil),       // 11: bellwether.v1.PutPartnerRequest
-	(*GetPartnerRequest)(nil),       // 12: bellwether.v1.GetPartnerRequest
-	(*ListPartnersRequest)(nil),     // 13: bellwether.v1.ListPartnersRequest
-	(*ListPartnersResponse)(nil),    // 14: bellwether.v1.ListPartnersResponse
-	(*GetPartnerHealthRequest)(nil), // 15: bellwether.v1.GetPartnerHealthRequest
-	(*AtRiskRequest)(nil),           // 16: bellwether.v1.AtRiskRequest
-	(*AtRiskResponse)(nil),          // 17: bellwether.v1.AtRiskResponse
-	(*ListModelsRequest)(nil),       // 18: bellwether.v1.ListModelsRequest
-	(*ModelVersion)(nil),            // 19: bellwether.v1.ModelVersion
-	(*ListModelsResponse)(nil),      // 20: bellwether.v1.ListModelsResponse
-	(*PromoteModelRequest)(nil),     // 21: bellwether.v1.PromoteModelRequest
-	(*RollbackModelRequest)(nil),    // 22: bellwether.v1.RollbackModelRequest
-	(*Lead)(nil),                    // 23: bellwether.v1.Lead
-	(*timestamppb.Timestamp)(nil),   // 24: google.protobuf.Timestamp
-	(*Money)(nil),                   // 25: bellwether.v1.Money
-	(*Event)(nil),                   // 26: bellwether.v1.Event
-	(*Partner)(nil),                 // 27: bellwether.v1.Partner
-	(*Standing)(nil),                // 28: bellwether.v1.Standing
-	(*Decision)(nil),                // 29: bellwether.v1.Decision
+	(*ExplainDecisionRequest)(nil),  // 3: bellwether.v1.ExplainDecisionRequest
+	(*ReplayDecisionRequest)(nil),   // 4: bellwether.v1.ReplayDecisionRequest
+	(*ReplayDecisionResponse)(nil),  // 5: bellwether.v1.ReplayDecisionResponse
+	(*AcceptOfferRequest)(nil),      // 6: bellwether.v1.AcceptOfferRequest
+	(*DeclineOfferRequest)(nil),     // 7: bellwether.v1.DeclineOfferRequest
+	(*ReportOutcomeRequest)(nil),    // 8: bellwether.v1.ReportOutcomeRequest
+	(*ReportOutcomeResponse)(nil),   // 9: bellwether.v1.ReportOutcomeResponse
+	(*IngestEventsRequest)(nil),     // 10: bellwether.v1.IngestEventsRequest
+	(*IngestEventsResponse)(nil),    // 11: bellwether.v1.IngestEventsResponse
+	(*PutPartnerRequest)(nil),       // 12: bellwether.v1.PutPartnerRequest
+	(*GetPartnerRequest)(nil),       // 13: bellwether.v1.GetPartnerRequest
+	(*ListPartnersRequest)(nil),     // 14: bellwether.v1.ListPartnersRequest
+	(*ListPartnersResponse)(nil),    // 15: bellwether.v1.ListPartnersResponse
+	(*GetPartnerHealthRequest)(nil), // 16: bellwether.v1.GetPartnerHealthRequest
+	(*AtRiskRequest)(nil),           // 17: bellwether.v1.AtRiskRequest
+	(*AtRiskResponse)(nil),          // 18: bellwether.v1.AtRiskResponse
+	(*ListModelsRequest)(nil),       // 19: bellwether.v1.ListModelsRequest
+	(*ModelVersion)(nil),            // 20: bellwether.v1.ModelVersion
+	(*ListModelsResponse)(nil),      // 21: bellwether.v1.ListModelsResponse
+	(*PromoteModelRequest)(nil),     // 22: bellwether.v1.PromoteModelRequest
+	(*RollbackModelRequest)(nil),    // 23: bellwether.v1.RollbackModelRequest
+	(*Lead)(nil),                    // 24: bellwether.v1.Lead
+	(*timestamppb.Timestamp)(nil),   // 25: google.protobuf.Timestamp
+	(*Money)(nil),                   // 26: bellwether.v1.Money
+	(*Event)(nil),                   // 27: bellwether.v1.Event
+	(*Partner)(nil),                 // 28: bellwether.v1.Partner
+	(*Standing)(nil),                // 29: bellwether.v1.Standing
+	(*Decision)(nil),                // 30: bellwether.v1.Decision
+	(*Explanation)(nil),             // 31: bellwether.v1.Explanation
 }
 var file_bellwether_v1_bellwether_proto_depIdxs = []int32{
-	23, // 0: bellwether.v1.RouteRequest.lead:type_name -> bellwether.v1.Lead
-	23, // 1: bellwether.v1.PreviewRequest.lead:type_name -> bellwether.v1.Lead
-	24, // 2: bellwether.v1.ReportOutcomeRequest.at:type_name -> google.protobuf.Timestamp
-	25, // 3: bellwether.v1.ReportOutcomeRequest.amount:type_name -> bellwether.v1.Money
-	26, // 4: bellwether.v1.IngestEventsRequest.events:type_name -> bellwether.v1.Event
-	27, // 5: bellwether.v1.PutPartnerRequest.partner:type_name -> bellwether.v1.Partner
-	27, // 6: bellwether.v1.ListPartnersResponse.partners:type_name -> bellwether.v1.Partner
-	28, // 7: bellwether.v1.AtRiskResponse.standings:type_name -> bellwether.v1.Standing
-	24, // 8: bellwether.v1.ModelVersion.created_at:type_name -> google.protobuf.Timestamp
-	19, // 9: bellwether.v1.ListModelsResponse.models:type_name -> bellwether.v1.ModelVersion
+	24, // 0: bellwether.v1.RouteRequest.lead:type_name -> bellwether.v1.Lead
+	24, // 1: bellwether.v1.PreviewRequest.lead:type_name -> bellwether.v1.Lead
+	25, // 2: bellwether.v1.ReportOutcomeRequest.at:type_name -> google.protobuf.Timestamp
+	26, // 3: bellwether.v1.ReportOutcomeRequest.amount:type_name -> bellwether.v1.Money
+	27, // 4: bellwether.v1.IngestEventsRequest.events:type_name -> bellwether.v1.Event
+	28, // 5: bellwether.v1.PutPartnerRequest.partner:type_name -> bellwether.v1.Partner
+	28, // 6: bellwether.v1.ListPartnersResponse.partners:type_name -> bellwether.v1.Partner
+	29, // 7: bellwether.v1.AtRiskResponse.standings:type_name -> bellwether.v1.Standing
+	25, // 8: bellwether.v1.ModelVersion.created_at:type_name -> google.protobuf.Timestamp
+	20, // 9: bellwether.v1.ListModelsResponse.models:type_name -> bellwether.v1.ModelVersion
 	0,  // 10: bellwether.v1.Bellwether.Route:input_type -> bellwether.v1.RouteRequest
 	1,  // 11: bellwether.v1.Bellwether.Preview:input_type -> bellwether.v1.PreviewRequest
 	2,  // 12: bellwether.v1.Bellwether.GetDecision:input_type -> bellwether.v1.GetDecisionRequest
-	3,  // 13: bellwether.v1.Bellwether.ReplayDecision:input_type -> bellwether.v1.ReplayDecisionRequest
-	5,  // 14: bellwether.v1.Bellwether.AcceptOffer:input_type -> bellwether.v1.AcceptOfferRequest
-	6,  // 15: bellwether.v1.Bellwether.DeclineOffer:input_type -> bellwether.v1.DeclineOfferRequest
-	7,  // 16: bellwether.v1.Bellwether.ReportOutcome:input_type -> bellwether.v1.ReportOutcomeRequest
-	9,  // 17: bellwether.v1.Bellwether.IngestEvents:input_type -> bellwether.v1.IngestEventsRequest
-	11, // 18: bellwether.v1.Bellwether.PutPartner:input_type -> bellwether.v1.PutPartnerRequest
-	12, // 19: bellwether.v1.Bellwether.GetPartner:input_type -> bellwether.v1.GetPartnerRequest
-	13, // 20: bellwether.v1.Bellwether.ListPartners:input_type -> bellwether.v1.ListPartnersRequest
-	15, // 21: bellwether.v1.Bellwether.GetPartnerHealth:input_type -> bellwether.v1.GetPartnerHealthRequest
-	16, // 22: bellwether.v1.Bellwether.AtRisk:input_type -> bellwether.v1.AtRiskRequest
-	18, // 23: bellwether.v1.Bellwether.ListModels:input_type -> bellwether.v1.ListModelsRequest
-	21, // 24: bellwether.v1.Bellwether.PromoteModel:input_type -> bellwether.v1.PromoteModelRequest
-	22, // 25: bellwether.v1.Bellwether.RollbackModel:input_type -> bellwether.v1.RollbackModelRequest
-	29, // 26: bellwether.v1.Bellwether.Route:output_type -> bellwether.v1.Decision
-	29, // 27: bellwether.v1.Bellwether.Preview:output_type -> bellwether.v1.Decision
-	29, // 28: bellwether.v1.Bellwether.GetDecision:output_type -> bellwether.v1.Decision
-	4,  // 29: bellwether.v1.Bellwether.ReplayDecision:output_type -> bellwether.v1.ReplayDecisionResponse
-	29, // 30: bellwether.v1.Bellwether.AcceptOffer:output_type -> bellwether.v1.Decision
-	29, // 31: bellwether.v1.Bellwether.DeclineOffer:output_type -> bellwether.v1.Decision
-	8,  // 32: bellwether.v1.Bellwether.ReportOutcome:output_type -> bellwether.v1.ReportOutcomeResponse
-	10, // 33: bellwether.v1.Bellwether.IngestEvents:output_type -> bellwether.v1.IngestEventsResponse
-	27, // 34: bellwether.v1.Bellwether.PutPartner:output_type -> bellwether.v1.Partner
-	27, // 35: bellwether.v1.Bellwether.GetPartner:output_type -> bellwether.v1.Partner
-	14, // 36: bellwether.v1.Bellwether.ListPartners:output_type -> bellwether.v1.ListPartnersResponse
-	28, // 37: bellwether.v1.Bellwether.GetPartnerHealth:output_type -> bellwether.v1.Standing
-	17, // 38: bellwether.v1.Bellwether.AtRisk:output_type -> bellwether.v1.AtRiskResponse
-	20, // 39: bellwether.v1.Bellwether.ListModels:output_type -> bellwether.v1.ListModelsResponse
-	19, // 40: bellwether.v1.Bellwether.PromoteModel:output_type -> bellwether.v1.ModelVersion
-	19, // 41: bellwether.v1.Bellwether.RollbackModel:output_type -> bellwether.v1.ModelVersion
-	26, // [26:42] is the sub-list for method output_type
-	10, // [10:26] is the sub-list for method input_type
+	3,  // 13: bellwether.v1.Bellwether.ExplainDecision:input_type -> bellwether.v1.ExplainDecisionRequest
+	4,  // 14: bellwether.v1.Bellwether.ReplayDecision:input_type -> bellwether.v1.ReplayDecisionRequest
+	6,  // 15: bellwether.v1.Bellwether.AcceptOffer:input_type -> bellwether.v1.AcceptOfferRequest
+	7,  // 16: bellwether.v1.Bellwether.DeclineOffer:input_type -> bellwether.v1.DeclineOfferRequest
+	8,  // 17: bellwether.v1.Bellwether.ReportOutcome:input_type -> bellwether.v1.ReportOutcomeRequest
+	10, // 18: bellwether.v1.Bellwether.IngestEvents:input_type -> bellwether.v1.IngestEventsRequest
+	12, // 19: bellwether.v1.Bellwether.PutPartner:input_type -> bellwether.v1.PutPartnerRequest
+	13, // 20: bellwether.v1.Bellwether.GetPartner:input_type -> bellwether.v1.GetPartnerRequest
+	14, // 21: bellwether.v1.Bellwether.ListPartners:input_type -> bellwether.v1.ListPartnersRequest
+	16, // 22: bellwether.v1.Bellwether.GetPartnerHealth:input_type -> bellwether.v1.GetPartnerHealthRequest
+	17, // 23: bellwether.v1.Bellwether.AtRisk:input_type -> bellwether.v1.AtRiskRequest
+	19, // 24: bellwether.v1.Bellwether.ListModels:input_type -> bellwether.v1.ListModelsRequest
+	22, // 25: bellwether.v1.Bellwether.PromoteModel:input_type -> bellwether.v1.PromoteModelRequest
+	23, // 26: bellwether.v1.Bellwether.RollbackModel:input_type -> bellwether.v1.RollbackModelRequest
+	30, // 27: bellwether.v1.Bellwether.Route:output_type -> bellwether.v1.Decision
+	30, // 28: bellwether.v1.Bellwether.Preview:output_type -> bellwether.v1.Decision
+	30, // 29: bellwether.v1.Bellwether.GetDecision:output_type -> bellwether.v1.Decision
+	31, // 30: bellwether.v1.Bellwether.ExplainDecision:output_type -> bellwether.v1.Explanation
+	5,  // 31: bellwether.v1.Bellwether.ReplayDecision:output_type -> bellwether.v1.ReplayDecisionResponse
+	30, // 32: bellwether.v1.Bellwether.AcceptOffer:output_type -> bellwether.v1.Decision
+	30, // 33: bellwether.v1.Bellwether.DeclineOffer:output_type -> bellwether.v1.Decision
+	9,  // 34: bellwether.v1.Bellwether.ReportOutcome:output_type -> bellwether.v1.ReportOutcomeResponse
+	11, // 35: bellwether.v1.Bellwether.IngestEvents:output_type -> bellwether.v1.IngestEventsResponse
+	28, // 36: bellwether.v1.Bellwether.PutPartner:output_type -> bellwether.v1.Partner
+	28, // 37: bellwether.v1.Bellwether.GetPartner:output_type -> bellwether.v1.Partner
+	15, // 38: bellwether.v1.Bellwether.ListPartners:output_type -> bellwether.v1.ListPartnersResponse
+	29, // 39: bellwether.v1.Bellwether.GetPartnerHealth:output_type -> bellwether.v1.Standing
+	18, // 40: bellwether.v1.Bellwether.AtRisk:output_type -> bellwether.v1.AtRiskResponse
+	21, // 41: bellwether.v1.Bellwether.ListModels:output_type -> bellwether.v1.ListModelsResponse
+	20, // 42: bellwether.v1.Bellwether.PromoteModel:output_type -> bellwether.v1.ModelVersion
+	20, // 43: bellwether.v1.Bellwether.RollbackModel:output_type -> bellwether.v1.ModelVersion
+	27, // [27:44] is the sub-list for method output_type
+	10, // [10:27] is the sub-list for method input_type
 	10, // [10:10] is the sub-list for extension type_name
 	10, // [10:10] is the sub-list for extension extendee
 	0,  // [0:10] is the sub-list for field type_name
@@ -1464,7 +1525,7 @@ func file_bellwether_v1_bellwether_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_bellwether_v1_bellwether_proto_rawDesc), len(file_bellwether_v1_bellwether_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   23,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,7 @@ const (
 	Bellwether_Route_FullMethodName            = "/bellwether.v1.Bellwether/Route"
 	Bellwether_Preview_FullMethodName          = "/bellwether.v1.Bellwether/Preview"
 	Bellwether_GetDecision_FullMethodName      = "/bellwether.v1.Bellwether/GetDecision"
+	Bellwether_ExplainDecision_FullMethodName  = "/bellwether.v1.Bellwether/ExplainDecision"
 	Bellwether_ReplayDecision_FullMethodName   = "/bellwether.v1.Bellwether/ReplayDecision"
 	Bellwether_AcceptOffer_FullMethodName      = "/bellwether.v1.Bellwether/AcceptOffer"
 	Bellwether_DeclineOffer_FullMethodName     = "/bellwether.v1.Bellwether/DeclineOffer"
@@ -51,6 +52,9 @@ type BellwetherClient interface {
 	Preview(ctx context.Context, in *PreviewRequest, opts ...grpc.CallOption) (*Decision, error)
 	// Returns a recorded decision.
 	GetDecision(ctx context.Context, in *GetDecisionRequest, opts ...grpc.CallOption) (*Decision, error)
+	// Why a decision is what it is, from the log as it was and the model that
+	// answered; with contrast, why that partner was not chosen.
+	ExplainDecision(ctx context.Context, in *ExplainDecisionRequest, opts ...grpc.CallOption) (*Explanation, error)
 	// Decides a recorded decision again from the log and compares.
 	ReplayDecision(ctx context.Context, in *ReplayDecisionRequest, opts ...grpc.CallOption) (*ReplayDecisionResponse, error)
 	// The partner takes the lead.
@@ -109,6 +113,16 @@ func (c *bellwetherClient) GetDecision(ctx context.Context, in *GetDecisionReque
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Decision)
 	err := c.cc.Invoke(ctx, Bellwether_GetDecision_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *bellwetherClient) ExplainDecision(ctx context.Context, in *ExplainDecisionRequest, opts ...grpc.CallOption) (*Explanation, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Explanation)
+	err := c.cc.Invoke(ctx, Bellwether_ExplainDecision_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -259,6 +273,9 @@ type BellwetherServer interface {
 	Preview(context.Context, *PreviewRequest) (*Decision, error)
 	// Returns a recorded decision.
 	GetDecision(context.Context, *GetDecisionRequest) (*Decision, error)
+	// Why a decision is what it is, from the log as it was and the model that
+	// answered; with contrast, why that partner was not chosen.
+	ExplainDecision(context.Context, *ExplainDecisionRequest) (*Explanation, error)
 	// Decides a recorded decision again from the log and compares.
 	ReplayDecision(context.Context, *ReplayDecisionRequest) (*ReplayDecisionResponse, error)
 	// The partner takes the lead.
@@ -301,6 +318,9 @@ func (UnimplementedBellwetherServer) Preview(context.Context, *PreviewRequest) (
 }
 func (UnimplementedBellwetherServer) GetDecision(context.Context, *GetDecisionRequest) (*Decision, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetDecision not implemented")
+}
+func (UnimplementedBellwetherServer) ExplainDecision(context.Context, *ExplainDecisionRequest) (*Explanation, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExplainDecision not implemented")
 }
 func (UnimplementedBellwetherServer) ReplayDecision(context.Context, *ReplayDecisionRequest) (*ReplayDecisionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReplayDecision not implemented")
@@ -412,6 +432,24 @@ func _Bellwether_GetDecision_Handler(srv interface{}, ctx context.Context, dec f
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(BellwetherServer).GetDecision(ctx, req.(*GetDecisionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Bellwether_ExplainDecision_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExplainDecisionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BellwetherServer).ExplainDecision(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Bellwether_ExplainDecision_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BellwetherServer).ExplainDecision(ctx, req.(*ExplainDecisionRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -668,6 +706,10 @@ var Bellwether_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetDecision",
 			Handler:    _Bellwether_GetDecision_Handler,
+		},
+		{
+			MethodName: "ExplainDecision",
+			Handler:    _Bellwether_ExplainDecision_Handler,
 		},
 		{
 			MethodName: "ReplayDecision",

@@ -1555,6 +1555,624 @@ func (x *Decision) GetLeadRef() string {
 	return ""
 }
 
+// Why a decision is what it is. Amounts are in minor units of currency.
+type Explanation struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Decision string                 `protobuf:"bytes,1,opt,name=decision,proto3" json:"decision,omitempty"`
+	Lead     string                 `protobuf:"bytes,2,opt,name=lead,proto3" json:"lead,omitempty"`
+	At       *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	// Empty: no published model, rules and shrunk rates.
+	Model    string `protobuf:"bytes,4,opt,name=model,proto3" json:"model,omitempty"`
+	Currency string `protobuf:"bytes,5,opt,name=currency,proto3" json:"currency,omitempty"`
+	Chosen   string `protobuf:"bytes,6,opt,name=chosen,proto3" json:"chosen,omitempty"`
+	// The answer in one sentence.
+	Sentence string `protobuf:"bytes,7,opt,name=sentence,proto3" json:"sentence,omitempty"`
+	// The best few, and the chosen one; with a contrast, that partner and the
+	// chosen one.
+	Partners []*Explained `protobuf:"bytes,8,rep,name=partners,proto3" json:"partners,omitempty"`
+	// Every rule that refused somebody.
+	Refusals []*RefusedBy `protobuf:"bytes,9,rep,name=refusals,proto3" json:"refusals,omitempty"`
+	// Only when asked for.
+	Contrast      *Contrast `protobuf:"bytes,10,opt,name=contrast,proto3" json:"contrast,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Explanation) Reset() {
+	*x = Explanation{}
+	mi := &file_bellwether_v1_records_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Explanation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Explanation) ProtoMessage() {}
+
+func (x *Explanation) ProtoReflect() protoreflect.Message {
+	mi := &file_bellwether_v1_records_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
+func (*Explanation) Descriptor() ([]byte, []int) {
+	return file_bellwether_v1_records_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Explanation) GetDecision() string {
+	if x != nil {
+		return x.Decision
+	}
+	return ""
+}
+
+func (x *Explanation) GetLead() string {
+	if x != nil {
+		return x.Lead
+	}
+	return ""
+}
+
+func (x *Explanation) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Explanation) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *Explanation) GetCurrency() string {
+	if x != nil {
+		return x.Currency
+	}
+	return ""
+}
+
+func (x *Explanation) GetChosen() string {
+	if x != nil {
+		return x.Chosen
+	}
+	return ""
+}
+
+func (x *Explanation) GetSentence() string {
+	if x != nil {
+		return x.Sentence
+	}
+	return ""
+}
+
+func (x *Explanation) GetPartners() []*Explained {
+	if x != nil {
+		return x.Partners
+	}
+	return nil
+}
+
+func (x *Explanation) GetRefusals() []*RefusedBy {
+	if x != nil {
+		return x.Refusals
+	}
+	return nil
+}
+
+func (x *Explanation) GetContrast() *Contrast {
+	if x != nil {
+		return x.Contrast
+	}
+	return nil
+}
+
+// A candidate with what speaks for it and against it.
+type Explained struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Candidate *Candidate             `protobuf:"bytes,1,opt,name=candidate,proto3" json:"candidate,omitempty"`
+	// 1 is the highest value.
+	Rank int32 `protobuf:"varint,2,opt,name=rank,proto3" json:"rank,omitempty"`
+	// False: too little is known of this pair to trust win.
+	Enough bool `protobuf:"varint,3,opt,name=enough,proto3" json:"enough,omitempty"`
+	// At most three, what moved its chance to win the most first.
+	ReasonsFor []string `protobuf:"bytes,4,rep,name=reasons_for,proto3" json:"reasons_for,omitempty"`
+	// Likewise.
+	ReasonsAgainst []string `protobuf:"bytes,5,rep,name=reasons_against,proto3" json:"reasons_against,omitempty"`
+	// What else went into its value, and how much is known of it.
+	Notes         []string `protobuf:"bytes,6,rep,name=notes,proto3" json:"notes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Explained) Reset() {
+	*x = Explained{}
+	mi := &file_bellwether_v1_records_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Explained) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Explained) ProtoMessage() {}
+
+func (x *Explained) ProtoReflect() protoreflect.Message {
+	mi := &file_bellwether_v1_records_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Explained.ProtoReflect.Descriptor instead.
+func (*Explained) Descriptor() ([]byte, []int) {
+	return file_bellwether_v1_records_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Explained) GetCandidate() *Candidate {
+	if x != nil {
+		return x.Candidate
+	}
+	return nil
+}
+
+func (x *Explained) GetRank() int32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *Explained) GetEnough() bool {
+	if x != nil {
+		return x.Enough
+	}
+	return false
+}
+
+func (x *Explained) GetReasonsFor() []string {
+	if x != nil {
+		return x.ReasonsFor
+	}
+	return nil
+}
+
+func (x *Explained) GetReasonsAgainst() []string {
+	if x != nil {
+		return x.ReasonsAgainst
+	}
+	return nil
+}
+
+func (x *Explained) GetNotes() []string {
+	if x != nil {
+		return x.Notes
+	}
+	return nil
+}
+
+// One rule, what it says and how many partners it refused.
+type RefusedBy struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rule          string                 `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Count         int32                  `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefusedBy) Reset() {
+	*x = RefusedBy{}
+	mi := &file_bellwether_v1_records_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefusedBy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefusedBy) ProtoMessage() {}
+
+func (x *RefusedBy) ProtoReflect() protoreflect.Message {
+	mi := &file_bellwether_v1_records_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefusedBy.ProtoReflect.Descriptor instead.
+func (*RefusedBy) Descriptor() ([]byte, []int) {
+	return file_bellwether_v1_records_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *RefusedBy) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *RefusedBy) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *RefusedBy) GetCount() int32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+// A partner held against the chosen one. One that was refused has rule and
+// reason, and nothing else.
+type Contrast struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Partner string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
+	Rule    string                 `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
+	Reason  string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Its value less the chosen one's, in parts that sum to it.
+	Parts []*ValuePart `protobuf:"bytes,4,rep,name=parts,proto3" json:"parts,omitempty"`
+	// Of winning, before calibration, less the chosen one's.
+	LogOdds float64 `protobuf:"fixed64,5,opt,name=log_odds,proto3" json:"log_odds,omitempty"`
+	// What log_odds comes of: at most three each way, largest first.
+	Differences []*Difference `protobuf:"bytes,6,rep,name=differences,proto3" json:"differences,omitempty"`
+	// log_odds less the differences.
+	Rest float64 `protobuf:"fixed64,7,opt,name=rest,proto3" json:"rest,omitempty"`
+	// Each alone would have changed the order; the smallest first, at most three.
+	Changes []*Change `protobuf:"bytes,8,rep,name=changes,proto3" json:"changes,omitempty"`
+	// Why there are no changes.
+	NoChange      string `protobuf:"bytes,9,opt,name=no_change,proto3" json:"no_change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Contrast) Reset() {
+	*x = Contrast{}
+	mi := &file_bellwether_v1_records_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Contrast) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Contrast) ProtoMessage() {}
+
+func (x *Contrast) ProtoReflect() protoreflect.Message {
+	mi := &file_bellwether_v1_records_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Contrast.ProtoReflect.Descriptor instead.
+func (*Contrast) Descriptor() ([]byte, []int) {
+	return file_bellwether_v1_records_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Contrast) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *Contrast) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *Contrast) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Contrast) GetParts() []*ValuePart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+func (x *Contrast) GetLogOdds() float64 {
+	if x != nil {
+		return x.LogOdds
+	}
+	return 0
+}
+
+func (x *Contrast) GetDifferences() []*Difference {
+	if x != nil {
+		return x.Differences
+	}
+	return nil
+}
+
+func (x *Contrast) GetRest() float64 {
+	if x != nil {
+		return x.Rest
+	}
+	return 0
+}
+
+func (x *Contrast) GetChanges() []*Change {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *Contrast) GetNoChange() string {
+	if x != nil {
+		return x.NoChange
+	}
+	return ""
+}
+
+// What one thing contributes to a difference in value.
+type ValuePart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// win, accept, load or fairness.
+	Of            string  `protobuf:"bytes,1,opt,name=of,proto3" json:"of,omitempty"`
+	Amount        float64 `protobuf:"fixed64,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	Text          string  `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ValuePart) Reset() {
+	*x = ValuePart{}
+	mi := &file_bellwether_v1_records_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ValuePart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ValuePart) ProtoMessage() {}
+
+func (x *ValuePart) ProtoReflect() protoreflect.Message {
+	mi := &file_bellwether_v1_records_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ValuePart.ProtoReflect.Descriptor instead.
+func (*ValuePart) Descriptor() ([]byte, []int) {
+	return file_bellwether_v1_records_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ValuePart) GetOf() string {
+	if x != nil {
+		return x.Of
+	}
+	return ""
+}
+
+func (x *ValuePart) GetAmount() float64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+func (x *ValuePart) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+// What one trait in which two partners differ moved the log-odds of winning by.
+type Difference struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Feature string                 `protobuf:"bytes,1,opt,name=feature,proto3" json:"feature,omitempty"`
+	LogOdds float64                `protobuf:"fixed64,2,opt,name=log_odds,proto3" json:"log_odds,omitempty"`
+	// With both sides' figures.
+	Text          string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Difference) Reset() {
+	*x = Difference{}
+	mi := &file_bellwether_v1_records_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Difference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Difference) ProtoMessage() {}
+
+func (x *Difference) ProtoReflect() protoreflect.Message {
+	mi := &file_bellwether_v1_records_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Difference.ProtoReflect.Descriptor instead.
+func (*Difference) Descriptor() ([]byte, []int) {
+	return file_bellwether_v1_records_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Difference) GetFeature() string {
+	if x != nil {
+		return x.Feature
+	}
+	return ""
+}
+
+func (x *Difference) GetLogOdds() float64 {
+	if x != nil {
+		return x.LogOdds
+	}
+	return 0
+}
+
+func (x *Difference) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+// One input of a partner moved, all else left as it was, so that its value
+// exceeds the chosen one's.
+type Change struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Feature string                 `protobuf:"bytes,1,opt,name=feature,proto3" json:"feature,omitempty"`
+	From    float64                `protobuf:"fixed64,2,opt,name=from,proto3" json:"from,omitempty"`
+	To      float64                `protobuf:"fixed64,3,opt,name=to,proto3" json:"to,omitempty"`
+	// Thresholds of the model between from and to.
+	Steps int32 `protobuf:"varint,4,opt,name=steps,proto3" json:"steps,omitempty"`
+	// As they would have been.
+	Win           float64 `protobuf:"fixed64,5,opt,name=win,proto3" json:"win,omitempty"`
+	Accept        float64 `protobuf:"fixed64,6,opt,name=accept,proto3" json:"accept,omitempty"`
+	Value         float64 `protobuf:"fixed64,7,opt,name=value,proto3" json:"value,omitempty"`
+	Text          string  `protobuf:"bytes,8,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Change) Reset() {
+	*x = Change{}
+	mi := &file_bellwether_v1_records_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Change) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Change) ProtoMessage() {}
+
+func (x *Change) ProtoReflect() protoreflect.Message {
+	mi := &file_bellwether_v1_records_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Change.ProtoReflect.Descriptor instead.
+func (*Change) Descriptor() ([]byte, []int) {
+	return file_bellwether_v1_records_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Change) GetFeature() string {
+	if x != nil {
+		return x.Feature
+	}
+	return ""
+}
+
+func (x *Change) GetFrom() float64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *Change) GetTo() float64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+func (x *Change) GetSteps() int32 {
+	if x != nil {
+		return x.Steps
+	}
+	return 0
+}
+
+func (x *Change) GetWin() float64 {
+	if x != nil {
+		return x.Win
+	}
+	return 0
+}
+
+func (x *Change) GetAccept() float64 {
+	if x != nil {
+		return x.Accept
+	}
+	return 0
+}
+
+func (x *Change) GetValue() float64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+func (x *Change) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
 // One reason of a standing.
 type Driver struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -1569,7 +2187,7 @@ type Driver struct {
 
 func (x *Driver) Reset() {
 	*x = Driver{}
-	mi := &file_bellwether_v1_records_proto_msgTypes[14]
+	mi := &file_bellwether_v1_records_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1581,7 +2199,7 @@ func (x *Driver) String() string {
 func (*Driver) ProtoMessage() {}
 
 func (x *Driver) ProtoReflect() protoreflect.Message {
-	mi := &file_bellwether_v1_records_proto_msgTypes[14]
+	mi := &file_bellwether_v1_records_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1594,7 +2212,7 @@ func (x *Driver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Driver.ProtoReflect.Descriptor instead.
 func (*Driver) Descriptor() ([]byte, []int) {
-	return file_bellwether_v1_records_proto_rawDescGZIP(), []int{14}
+	return file_bellwether_v1_records_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Driver) GetFeature() string {
@@ -1652,7 +2270,7 @@ type Standing struct {
 
 func (x *Standing) Reset() {
 	*x = Standing{}
-	mi := &file_bellwether_v1_records_proto_msgTypes[15]
+	mi := &file_bellwether_v1_records_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1664,7 +2282,7 @@ func (x *Standing) String() string {
 func (*Standing) ProtoMessage() {}
 
 func (x *Standing) ProtoReflect() protoreflect.Message {
-	mi := &file_bellwether_v1_records_proto_msgTypes[15]
+	mi := &file_bellwether_v1_records_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1677,7 +2295,7 @@ func (x *Standing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Standing.ProtoReflect.Descriptor instead.
 func (*Standing) Descriptor() ([]byte, []int) {
-	return file_bellwether_v1_records_proto_rawDescGZIP(), []int{15}
+	return file_bellwether_v1_records_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Standing) GetPartner() string {
@@ -1958,7 +2576,58 @@ const file_bellwether_v1_records_proto_rawDesc = "" +
 	"\n" +
 	"candidates\x18\x19 \x03(\v2\x18.bellwether.v1.CandidateR\n" +
 	"candidates\x12\x1a\n" +
-	"\blead_ref\x18\x1a \x01(\tR\blead_ref\"d\n" +
+	"\blead_ref\x18\x1a \x01(\tR\blead_ref\"\xf0\x02\n" +
+	"\vExplanation\x12\x1a\n" +
+	"\bdecision\x18\x01 \x01(\tR\bdecision\x12\x12\n" +
+	"\x04lead\x18\x02 \x01(\tR\x04lead\x12*\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x14\n" +
+	"\x05model\x18\x04 \x01(\tR\x05model\x12\x1a\n" +
+	"\bcurrency\x18\x05 \x01(\tR\bcurrency\x12\x16\n" +
+	"\x06chosen\x18\x06 \x01(\tR\x06chosen\x12\x1a\n" +
+	"\bsentence\x18\a \x01(\tR\bsentence\x124\n" +
+	"\bpartners\x18\b \x03(\v2\x18.bellwether.v1.ExplainedR\bpartners\x124\n" +
+	"\brefusals\x18\t \x03(\v2\x18.bellwether.v1.RefusedByR\brefusals\x123\n" +
+	"\bcontrast\x18\n" +
+	" \x01(\v2\x17.bellwether.v1.ContrastR\bcontrast\"\xd1\x01\n" +
+	"\tExplained\x126\n" +
+	"\tcandidate\x18\x01 \x01(\v2\x18.bellwether.v1.CandidateR\tcandidate\x12\x12\n" +
+	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x16\n" +
+	"\x06enough\x18\x03 \x01(\bR\x06enough\x12 \n" +
+	"\vreasons_for\x18\x04 \x03(\tR\vreasons_for\x12(\n" +
+	"\x0freasons_against\x18\x05 \x03(\tR\x0freasons_against\x12\x14\n" +
+	"\x05notes\x18\x06 \x03(\tR\x05notes\"M\n" +
+	"\tRefusedBy\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05count\x18\x03 \x01(\x05R\x05count\"\xbc\x02\n" +
+	"\bContrast\x12\x18\n" +
+	"\apartner\x18\x01 \x01(\tR\apartner\x12\x12\n" +
+	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12.\n" +
+	"\x05parts\x18\x04 \x03(\v2\x18.bellwether.v1.ValuePartR\x05parts\x12\x1a\n" +
+	"\blog_odds\x18\x05 \x01(\x01R\blog_odds\x12;\n" +
+	"\vdifferences\x18\x06 \x03(\v2\x19.bellwether.v1.DifferenceR\vdifferences\x12\x12\n" +
+	"\x04rest\x18\a \x01(\x01R\x04rest\x12/\n" +
+	"\achanges\x18\b \x03(\v2\x15.bellwether.v1.ChangeR\achanges\x12\x1c\n" +
+	"\tno_change\x18\t \x01(\tR\tno_change\"G\n" +
+	"\tValuePart\x12\x0e\n" +
+	"\x02of\x18\x01 \x01(\tR\x02of\x12\x16\n" +
+	"\x06amount\x18\x02 \x01(\x01R\x06amount\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\"V\n" +
+	"\n" +
+	"Difference\x12\x18\n" +
+	"\afeature\x18\x01 \x01(\tR\afeature\x12\x1a\n" +
+	"\blog_odds\x18\x02 \x01(\x01R\blog_odds\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\"\xb0\x01\n" +
+	"\x06Change\x12\x18\n" +
+	"\afeature\x18\x01 \x01(\tR\afeature\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\x01R\x04from\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\x01R\x02to\x12\x14\n" +
+	"\x05steps\x18\x04 \x01(\x05R\x05steps\x12\x10\n" +
+	"\x03win\x18\x05 \x01(\x01R\x03win\x12\x16\n" +
+	"\x06accept\x18\x06 \x01(\x01R\x06accept\x12\x14\n" +
+	"\x05value\x18\a \x01(\x01R\x05value\x12\x12\n" +
+	"\x04text\x18\b \x01(\tR\x04text\"d\n" +
 	"\x06Driver\x12\x18\n" +
 	"\afeature\x18\x01 \x01(\tR\afeature\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x01R\x05value\x12\x16\n" +
@@ -1996,7 +2665,7 @@ func file_bellwether_v1_records_proto_rawDescGZIP() []byte {
 	return file_bellwether_v1_records_proto_rawDescData
 }
 
-var file_bellwether_v1_records_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_bellwether_v1_records_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_bellwether_v1_records_proto_goTypes = []any{
 	(*Money)(nil),                 // 0: bellwether.v1.Money
 	(*Place)(nil),                 // 1: bellwether.v1.Place
@@ -2012,61 +2681,76 @@ var file_bellwether_v1_records_proto_goTypes = []any{
 	(*Candidate)(nil),             // 11: bellwether.v1.Candidate
 	(*Ranked)(nil),                // 12: bellwether.v1.Ranked
 	(*Decision)(nil),              // 13: bellwether.v1.Decision
-	(*Driver)(nil),                // 14: bellwether.v1.Driver
-	(*Standing)(nil),              // 15: bellwether.v1.Standing
-	nil,                           // 16: bellwether.v1.Partner.AttributesEntry
-	nil,                           // 17: bellwether.v1.Lead.AttributesEntry
-	nil,                           // 18: bellwether.v1.Event.NumbersEntry
-	nil,                           // 19: bellwether.v1.Ranked.ValuesEntry
-	nil,                           // 20: bellwether.v1.Standing.KpisEntry
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
-	(*structpb.Value)(nil),        // 22: google.protobuf.Value
+	(*Explanation)(nil),           // 14: bellwether.v1.Explanation
+	(*Explained)(nil),             // 15: bellwether.v1.Explained
+	(*RefusedBy)(nil),             // 16: bellwether.v1.RefusedBy
+	(*Contrast)(nil),              // 17: bellwether.v1.Contrast
+	(*ValuePart)(nil),             // 18: bellwether.v1.ValuePart
+	(*Difference)(nil),            // 19: bellwether.v1.Difference
+	(*Change)(nil),                // 20: bellwether.v1.Change
+	(*Driver)(nil),                // 21: bellwether.v1.Driver
+	(*Standing)(nil),              // 22: bellwether.v1.Standing
+	nil,                           // 23: bellwether.v1.Partner.AttributesEntry
+	nil,                           // 24: bellwether.v1.Lead.AttributesEntry
+	nil,                           // 25: bellwether.v1.Event.NumbersEntry
+	nil,                           // 26: bellwether.v1.Ranked.ValuesEntry
+	nil,                           // 27: bellwether.v1.Standing.KpisEntry
+	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
+	(*structpb.Value)(nil),        // 29: google.protobuf.Value
 }
 var file_bellwether_v1_records_proto_depIdxs = []int32{
-	21, // 0: bellwether.v1.Span.from:type_name -> google.protobuf.Timestamp
-	21, // 1: bellwether.v1.Span.to:type_name -> google.protobuf.Timestamp
-	21, // 2: bellwether.v1.Competence.from:type_name -> google.protobuf.Timestamp
-	21, // 3: bellwether.v1.Competence.to:type_name -> google.protobuf.Timestamp
-	21, // 4: bellwether.v1.Certification.from:type_name -> google.protobuf.Timestamp
-	21, // 5: bellwether.v1.Certification.to:type_name -> google.protobuf.Timestamp
-	21, // 6: bellwether.v1.StatusSpan.from:type_name -> google.protobuf.Timestamp
-	21, // 7: bellwether.v1.StatusSpan.to:type_name -> google.protobuf.Timestamp
+	28, // 0: bellwether.v1.Span.from:type_name -> google.protobuf.Timestamp
+	28, // 1: bellwether.v1.Span.to:type_name -> google.protobuf.Timestamp
+	28, // 2: bellwether.v1.Competence.from:type_name -> google.protobuf.Timestamp
+	28, // 3: bellwether.v1.Competence.to:type_name -> google.protobuf.Timestamp
+	28, // 4: bellwether.v1.Certification.from:type_name -> google.protobuf.Timestamp
+	28, // 5: bellwether.v1.Certification.to:type_name -> google.protobuf.Timestamp
+	28, // 6: bellwether.v1.StatusSpan.from:type_name -> google.protobuf.Timestamp
+	28, // 7: bellwether.v1.StatusSpan.to:type_name -> google.protobuf.Timestamp
 	2,  // 8: bellwether.v1.Capacity.absences:type_name -> bellwether.v1.Span
 	1,  // 9: bellwether.v1.Partner.home:type_name -> bellwether.v1.Place
 	3,  // 10: bellwether.v1.Partner.competences:type_name -> bellwether.v1.Competence
 	4,  // 11: bellwether.v1.Partner.certifications:type_name -> bellwether.v1.Certification
 	2,  // 12: bellwether.v1.Partner.contract:type_name -> bellwether.v1.Span
 	6,  // 13: bellwether.v1.Partner.capacity:type_name -> bellwether.v1.Capacity
-	21, // 14: bellwether.v1.Partner.joined_at:type_name -> google.protobuf.Timestamp
+	28, // 14: bellwether.v1.Partner.joined_at:type_name -> google.protobuf.Timestamp
 	5,  // 15: bellwether.v1.Partner.status:type_name -> bellwether.v1.StatusSpan
-	21, // 16: bellwether.v1.Partner.known_at:type_name -> google.protobuf.Timestamp
-	16, // 17: bellwether.v1.Partner.attributes:type_name -> bellwether.v1.Partner.AttributesEntry
-	21, // 18: bellwether.v1.Lead.created_at:type_name -> google.protobuf.Timestamp
+	28, // 16: bellwether.v1.Partner.known_at:type_name -> google.protobuf.Timestamp
+	23, // 17: bellwether.v1.Partner.attributes:type_name -> bellwether.v1.Partner.AttributesEntry
+	28, // 18: bellwether.v1.Lead.created_at:type_name -> google.protobuf.Timestamp
 	1,  // 19: bellwether.v1.Lead.place:type_name -> bellwether.v1.Place
 	0,  // 20: bellwether.v1.Lead.value:type_name -> bellwether.v1.Money
-	17, // 21: bellwether.v1.Lead.attributes:type_name -> bellwether.v1.Lead.AttributesEntry
-	21, // 22: bellwether.v1.Event.at:type_name -> google.protobuf.Timestamp
-	21, // 23: bellwether.v1.Event.known_at:type_name -> google.protobuf.Timestamp
+	24, // 21: bellwether.v1.Lead.attributes:type_name -> bellwether.v1.Lead.AttributesEntry
+	28, // 22: bellwether.v1.Event.at:type_name -> google.protobuf.Timestamp
+	28, // 23: bellwether.v1.Event.known_at:type_name -> google.protobuf.Timestamp
 	0,  // 24: bellwether.v1.Event.amount:type_name -> bellwether.v1.Money
-	21, // 25: bellwether.v1.Event.until:type_name -> google.protobuf.Timestamp
-	18, // 26: bellwether.v1.Event.numbers:type_name -> bellwether.v1.Event.NumbersEntry
-	19, // 27: bellwether.v1.Ranked.values:type_name -> bellwether.v1.Ranked.ValuesEntry
-	21, // 28: bellwether.v1.Decision.at:type_name -> google.protobuf.Timestamp
+	28, // 25: bellwether.v1.Event.until:type_name -> google.protobuf.Timestamp
+	25, // 26: bellwether.v1.Event.numbers:type_name -> bellwether.v1.Event.NumbersEntry
+	26, // 27: bellwether.v1.Ranked.values:type_name -> bellwether.v1.Ranked.ValuesEntry
+	28, // 28: bellwether.v1.Decision.at:type_name -> google.protobuf.Timestamp
 	12, // 29: bellwether.v1.Decision.ranked:type_name -> bellwether.v1.Ranked
 	10, // 30: bellwether.v1.Decision.refusals:type_name -> bellwether.v1.Refusal
-	21, // 31: bellwether.v1.Decision.expires_at:type_name -> google.protobuf.Timestamp
+	28, // 31: bellwether.v1.Decision.expires_at:type_name -> google.protobuf.Timestamp
 	11, // 32: bellwether.v1.Decision.candidates:type_name -> bellwether.v1.Candidate
-	21, // 33: bellwether.v1.Standing.at:type_name -> google.protobuf.Timestamp
-	14, // 34: bellwether.v1.Standing.drivers:type_name -> bellwether.v1.Driver
-	20, // 35: bellwether.v1.Standing.kpis:type_name -> bellwether.v1.Standing.KpisEntry
-	0,  // 36: bellwether.v1.Standing.value_at_risk:type_name -> bellwether.v1.Money
-	22, // 37: bellwether.v1.Partner.AttributesEntry.value:type_name -> google.protobuf.Value
-	22, // 38: bellwether.v1.Lead.AttributesEntry.value:type_name -> google.protobuf.Value
-	39, // [39:39] is the sub-list for method output_type
-	39, // [39:39] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	28, // 33: bellwether.v1.Explanation.at:type_name -> google.protobuf.Timestamp
+	15, // 34: bellwether.v1.Explanation.partners:type_name -> bellwether.v1.Explained
+	16, // 35: bellwether.v1.Explanation.refusals:type_name -> bellwether.v1.RefusedBy
+	17, // 36: bellwether.v1.Explanation.contrast:type_name -> bellwether.v1.Contrast
+	11, // 37: bellwether.v1.Explained.candidate:type_name -> bellwether.v1.Candidate
+	18, // 38: bellwether.v1.Contrast.parts:type_name -> bellwether.v1.ValuePart
+	19, // 39: bellwether.v1.Contrast.differences:type_name -> bellwether.v1.Difference
+	20, // 40: bellwether.v1.Contrast.changes:type_name -> bellwether.v1.Change
+	28, // 41: bellwether.v1.Standing.at:type_name -> google.protobuf.Timestamp
+	21, // 42: bellwether.v1.Standing.drivers:type_name -> bellwether.v1.Driver
+	27, // 43: bellwether.v1.Standing.kpis:type_name -> bellwether.v1.Standing.KpisEntry
+	0,  // 44: bellwether.v1.Standing.value_at_risk:type_name -> bellwether.v1.Money
+	29, // 45: bellwether.v1.Partner.AttributesEntry.value:type_name -> google.protobuf.Value
+	29, // 46: bellwether.v1.Lead.AttributesEntry.value:type_name -> google.protobuf.Value
+	47, // [47:47] is the sub-list for method output_type
+	47, // [47:47] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_bellwether_v1_records_proto_init() }
@@ -2081,7 +2765,7 @@ func file_bellwether_v1_records_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_bellwether_v1_records_proto_rawDesc), len(file_bellwether_v1_records_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
