@@ -181,5 +181,5 @@ func (v *pairView) competence(wanted []uint64) {
 // that it is shrunk to. It takes back what beside did.
 func SegmentWins(n, rate, partner, segment, everyone float64) float64 {
 	o := odds(partner) * odds(segment) / odds(everyone)
-	return math.Round(rate*(n+pairStrength) - o/(1+o)*pairStrength)
+	return math.Round(rate*(n+pairStrength)-o/(1+o)*pairStrength) + 0 // of -0 too, 0
 }

@@ -52,21 +52,28 @@ func (c *Case) changes(k *record.Contrast, d *record.Decision, own, chosen int) 
 		return
 	}
 	p, least := c.profile(own), d.Candidates[chosen].Value
+	best := record.Change{Value: d.Candidates[own].Value}
 	for steps := 1; steps <= mostSteps && len(k.Changes) < mostChanges && len(axes) > 0; steps++ {
-		found := slices.DeleteFunc(c.tried(p, own, axes, steps), func(x record.Change) bool { return !(x.Value > least) })
-		slices.SortStableFunc(found, func(a, b record.Change) int { return cmp.Compare(b.Value, a.Value) })
-		for _, x := range found {
-			i, _ := c.set.Column(x.Feature)
+		tried := c.tried(p, own, axes, steps)
+		slices.SortStableFunc(tried, func(a, b record.Change) int { return cmp.Compare(b.Value, a.Value) })
+		if len(tried) > 0 && tried[0].Value > best.Value {
+			best = tried[0]
+		}
+		for _, x := range tried {
 			seen := slices.ContainsFunc(k.Changes, func(y record.Change) bool { return family(y.Feature) == family(x.Feature) })
-			if !seen && len(k.Changes) < mostChanges {
-				x.Text = p.changed(i, &x)
+			if x.Value > least && !seen && len(k.Changes) < mostChanges {
+				x.Text = p.changed(&x)
 				k.Changes = append(k.Changes, x)
 			}
 		}
 		axes = slices.DeleteFunc(axes, func(a axis) bool { return steps >= a.at && steps >= len(a.cuts)-a.at })
 	}
-	if len(k.Changes) == 0 {
-		k.NoChange = fmt.Sprintf("no single change of what it can change would have made it worth more than %s", d.Chosen)
+	if len(k.Changes) > 0 {
+		return
+	}
+	k.NoChange = fmt.Sprintf("no single change of what it can change would have made it worth more than %s", d.Chosen)
+	if best.Feature != "" {
+		k.NoChange += "; the most would have come of this: " + p.changed(&best)
 	}
 }
 
@@ -195,7 +202,8 @@ func roundest(lo, hi float64, up, whole bool) (float64, bool) {
 }
 
 // changed says a change.
-func (p *profile) changed(i int, x *record.Change) string {
+func (p *profile) changed(x *record.Change) string {
+	i, _ := p.c.set.Column(x.Feature)
 	is, was := p.rateAs(i, x.To), p.rateAs(i, x.From)
 	text := is.text
 	switch {

@@ -72,8 +72,10 @@ func (c *Case) explain(d *record.Decision) *record.Explanation {
 
 // ofChosen says in one sentence why the chosen partner was.
 func ofChosen(d *record.Decision, k *record.Explained) string {
-	text := fmt.Sprintf("%s was chosen, place %d of %d by value, with a chance to win of %s (%s to %s)",
-		k.Partner, k.Rank, len(d.Candidates), percent(k.Win), percent(k.WinLo), percent(k.WinHi))
+	text := fmt.Sprintf("%s was chosen, place %d of %d by value, with a chance to win of %s", k.Partner, k.Rank, len(d.Candidates), percent(k.Win))
+	if percent(k.WinLo) != percent(k.WinHi) {
+		text += fmt.Sprintf(" (%s to %s)", percent(k.WinLo), percent(k.WinHi))
+	}
 	switch {
 	case d.Explored:
 		return text + fmt.Sprintf(": drawn with probability %s to keep learning, not for its value", percent(k.Prob))
@@ -259,7 +261,7 @@ func ofContrast(d *record.Decision, x *record.Explanation) string {
 	worst := slices.MinFunc(k.Parts, func(a, b record.ValuePart) int { return cmp.Compare(a.Amount, b.Amount) })
 	switch worst.Of {
 	case "win":
-		text += fmt.Sprintf(": its chance to win was %s, that of %s %s", percent(own.Win), chosen.Partner, percent(chosen.Win))
+		text += fmt.Sprintf(": its chance to win was %s against %s for %s", percent(own.Win), percent(chosen.Win), chosen.Partner)
 		for _, e := range k.Differences {
 			if e.LogOdds < 0 {
 				return text + ", chiefly because " + because(e.Text)
@@ -267,7 +269,7 @@ func ofContrast(d *record.Decision, x *record.Explanation) string {
 		}
 		return text
 	case "accept":
-		return text + fmt.Sprintf(": it was less likely to accept, %s against %s of %s", percent(own.Accept), percent(chosen.Accept), chosen.Partner)
+		return text + fmt.Sprintf(": it was less likely to accept, %s against %s for %s", percent(own.Accept), percent(chosen.Accept), chosen.Partner)
 	case "load":
 		return text + fmt.Sprintf(": its work in hand counted more against it than that of %s", chosen.Partner)
 	}

@@ -250,3 +250,40 @@ func (q *question) dumbChanges(t *testing.T, id record.PartnerID, least float64)
 	}
 	return out
 }
+
+// BenchmarkReasons is what words cost a decision: the four that are shown, under
+// an ensemble of 300 trees.
+func BenchmarkReasons(b *testing.B) {
+	w := newWorld(700, 20_000, 9)
+	w.policy.Rules.Off = []string{RuleContract, RuleCapacity}
+	r, st := w.fold(b, len(w.log))
+	r.Model = &Model{Win: trees(b, r.Set, 1, 300)}
+	var c Case
+	if err := r.Read(&c, newLead("x"), st, Request{Now: day0}); err != nil {
+		b.Fatal(err)
+	}
+	d, err := c.Decide()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, f := range map[string]func(){
+		"ranked": func() { d.Ranked = d.Ranked[:0]; c.rank(d, 0) },
+		"shapley": func() {
+			for i := range 4 {
+				c.profile(i).contributions()
+			}
+		},
+		"why-not": func() {
+			x := c.explain(d)
+			x.Contrast = &record.Contrast{Partner: d.Candidates[5].Partner}
+			c.contrast(d, x)
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				f()
+			}
+		})
+	}
+}

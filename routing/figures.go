@@ -34,7 +34,7 @@ func plural(thing string) string {
 
 // percent writes a share as people do: whole percents, tenths below ten.
 func percent(x float64) string {
-	if math.Abs(x) < 0.0995 {
+	if x != 0 && math.Abs(x) < 0.0995 {
 		return fmt.Sprintf("%.1f %%", 100*x)
 	}
 	return fmt.Sprintf("%.0f %%", 100*x)

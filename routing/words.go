@@ -82,7 +82,7 @@ func worded() map[string]wording {
 		"pair_account_wins":      counted("won %s with this customer before", "deal"),
 		"pair_account_days":      of("last had to do with this customer %s", ago),
 		"pair_account_overlap":   counted("shares %s with this customer", "piece of business"),
-		featExpected:             of("its record and that of leads like this one point to %s", percent),
+		featExpected:             of("is expected to win %s of leads like this one by its record", percent),
 	}
 	for name, did := range map[string]string{
 		"offer": "was last made an offer", "accept": "last accepted an offer", "win": "last won a deal", "order": "last placed an order",
