@@ -187,9 +187,6 @@ func (c *Case) differences(k *record.Contrast, own, chosen *profile) {
 	k.Rest = k.LogOdds
 	told := map[bool]int{}
 	for _, e := range c.model.effects(c.set, blame) {
-		if math.Abs(e.moved) <= leastEffect {
-			break
-		}
 		up := e.moved > 0
 		if told[up] == mostReasons {
 			continue

@@ -100,6 +100,13 @@ func TestExplanationAddsUp(t *testing.T) {
 			}
 			return
 		}
+		for _, k := range d.Ranked {
+			for i := range x.Partners {
+				if v := (&verdict{pro: x.Partners[i].For, con: x.Partners[i].Against, notes: x.Partners[i].Notes}); x.Partners[i].Partner == k.Partner && !slices.Equal(v.sentences(), k.Reasons) {
+					t.Errorf("of %s is said %q, and explained %q", k.Partner, k.Reasons, v.sentences())
+				}
+			}
+		}
 		own, chosen := &x.Partners[0], &x.Partners[1]
 		if own.Partner != contrast || chosen.Partner != d.Chosen || own.Candidate != d.Candidates[slices.IndexFunc(d.Candidates, func(k record.Candidate) bool { return k.Partner == contrast })] {
 			t.Fatalf("about %s and %s", own.Partner, chosen.Partner)
@@ -252,12 +259,12 @@ func (q *question) dumbChanges(t *testing.T, id record.PartnerID, least float64)
 }
 
 // BenchmarkReasons is what words cost a decision: the four that are shown, under
-// an ensemble of 300 trees.
+// an ensemble of 100 trees.
 func BenchmarkReasons(b *testing.B) {
 	w := newWorld(700, 20_000, 9)
 	w.policy.Rules.Off = []string{RuleContract, RuleCapacity}
 	r, st := w.fold(b, len(w.log))
-	r.Model = &Model{Win: trees(b, r.Set, 1, 300)}
+	r.Model = &Model{Win: trees(b, r.Set, 1, 100)}
 	var c Case
 	if err := r.Read(&c, newLead("x"), st, Request{Now: day0}); err != nil {
 		b.Fatal(err)

@@ -190,14 +190,8 @@ func (p *profile) weigh() *verdict {
 		if e.moved < 0 {
 			list = &v.con
 		}
-		if math.Abs(e.moved) <= leastEffect || len(v.pro) == mostReasons && len(v.con) == mostReasons {
-			break
-		}
-		if len(*list) == mostReasons {
-			continue
-		}
 		speaker := p.speaker(e.family, blame)
-		if speaker < 0 {
+		if speaker < 0 || len(*list) == mostReasons {
 			continue
 		}
 		if text := p.say(speaker).text; text != "" && !slices.Contains(v.pro, text) && !slices.Contains(v.con, text) {
@@ -224,14 +218,18 @@ func (p *profile) contributions() []float64 {
 	return blame
 }
 
-// effects sums contributions by family, largest first.
+// effects sums contributions by family and returns those worth a sentence,
+// largest first.
 func (m *Model) effects(set *features.Set, blame []float64) []effect {
 	m.group(set)
-	out := make([]effect, len(m.families))
-	for k, family := range m.families {
-		out[k].family = family
+	var out []effect
+	for _, family := range m.families {
+		e := effect{family: family}
 		for _, i := range family {
-			out[k].moved += blame[i]
+			e.moved += blame[i]
+		}
+		if math.Abs(e.moved) > leastEffect {
+			out = append(out, e)
 		}
 	}
 	slices.SortStableFunc(out, func(a, b effect) int { return cmp.Compare(math.Abs(b.moved), math.Abs(a.moved)) })
