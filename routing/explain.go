@@ -60,14 +60,16 @@ func (c *Case) explain(d *record.Decision) *record.Explanation {
 		x.Sentence = d.Reasons[0]
 		return x
 	}
-	for i := range d.Candidates {
-		if slices.ContainsFunc(d.Ranked, func(k record.Ranked) bool { return k.Partner == d.Candidates[i].Partner }) {
-			x.Partners = append(x.Partners, c.explained(d, i))
-		}
+	for i := range d.Ranked {
+		x.Partners = append(x.Partners, c.explained(d, find(d, d.Ranked[i].Partner)))
 	}
-	slices.SortFunc(x.Partners, func(a, b record.Explained) int { return a.Rank - b.Rank })
 	x.Sentence = ofChosen(d, &x.Partners[slices.IndexFunc(x.Partners, func(k record.Explained) bool { return k.Partner == d.Chosen })])
 	return x
+}
+
+// find returns the place of a candidate, -1 of who is none.
+func find(d *record.Decision, id record.PartnerID) int {
+	return slices.IndexFunc(d.Candidates, func(k record.Candidate) bool { return k.Partner == id })
 }
 
 // ofChosen says in one sentence why the chosen partner was.
@@ -97,7 +99,7 @@ func because(text string) string {
 func (c *Case) explained(d *record.Decision, i int) record.Explained {
 	p, k := c.profile(i), record.Explained{Candidate: d.Candidates[i], Rank: 1}
 	for j := range d.Candidates {
-		if by := byValue(d.Candidates[j], d.Candidates[i]); by > 0 || by == 0 && c.tie(j, i) < 0 {
+		if d.Candidates[j].Value > k.Value {
 			k.Rank++
 		}
 	}
@@ -111,9 +113,6 @@ func (c *Case) explained(d *record.Decision, i int) record.Explained {
 // contrast holds the contrast's partner against the chosen one.
 func (c *Case) contrast(d *record.Decision, x *record.Explanation) {
 	k := x.Contrast
-	at := func(id record.PartnerID) int {
-		return slices.IndexFunc(d.Candidates, func(k record.Candidate) bool { return k.Partner == id })
-	}
 	switch {
 	case k.Rule != "":
 		x.Sentence = fmt.Sprintf("%s could not have this lead: %s (rule %s)", k.Partner, k.Reason, k.Rule)
@@ -123,7 +122,7 @@ func (c *Case) contrast(d *record.Decision, x *record.Explanation) {
 		k.NoChange = "it was chosen"
 		return
 	}
-	own, chosen := at(k.Partner), at(d.Chosen)
+	own, chosen := find(d, k.Partner), find(d, d.Chosen)
 	x.Partners = []record.Explained{c.explained(d, own), c.explained(d, chosen)}
 	k.Parts = c.parts(&d.Candidates[own], &d.Candidates[chosen], c.candidates[own].recent, c.candidates[chosen].recent)
 	a, b := c.profile(own), c.profile(chosen)
@@ -252,7 +251,10 @@ func (p *profile) beside(other *profile, i int) string {
 func ofContrast(d *record.Decision, x *record.Explanation) string {
 	k, own, chosen := x.Contrast, &x.Partners[0], &x.Partners[1]
 	text := fmt.Sprintf("%s was at place %d of %d", own.Partner, own.Rank, len(d.Candidates))
-	if own.Value > chosen.Value {
+	switch {
+	case own.Value == chosen.Value:
+		return text + fmt.Sprintf(", worth as much as %s: chance decided between them", chosen.Partner)
+	case own.Value > chosen.Value:
 		return text + fmt.Sprintf(", before %s at place %d, which was drawn with probability %s to keep learning", chosen.Partner, chosen.Rank, percent(chosen.Prob))
 	}
 	worst := slices.MinFunc(k.Parts, func(a, b record.ValuePart) int { return cmp.Compare(a.Amount, b.Amount) })

@@ -21,7 +21,7 @@ type Explanation struct {
 // Explained is a candidate with what speaks for it and against it.
 type Explained struct {
 	Candidate
-	Rank    int      `json:"rank"` // 1 is the highest value
+	Rank    int      `json:"rank"` // by value, from 1; equals share it
 	Enough  bool     `json:"enough"`
 	For     []string `json:"reasons_for,omitempty"`     // at most three, what moved its chance to win the most first
 	Against []string `json:"reasons_against,omitempty"` // likewise
