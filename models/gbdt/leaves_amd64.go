@@ -15,3 +15,9 @@ func leafSum32(a *uint64, b *uint64, table *uint64, rows *uint32, inputs int, bl
 //
 //go:noescape
 func leafSum64(a *uint64, b *uint64, table *uint64, rows *uint32, inputs int, blocks int, values *float64) float64
+
+// shapleyTree adds to of what one tree gives each input, as group.plainTree does;
+// quads is how many halts a node has. It needs AVX2.
+//
+//go:noescape
+func shapleyTree(edges *byte, last int, quads int, at *float64, open *float64, halts *float64, of *float64)

@@ -193,3 +193,118 @@ leaves:
 	VZEROUPPER
 	MOVSD   X0, ret+56(FP)
 	RET
+
+// func shapleyTree(edges *byte, last int, quads int, at *float64, open *float64, halts *float64, of *float64)
+// Requires: AVX, AVX2
+TEXT ·shapleyTree(SB), NOSPLIT, $0-56
+	MOVQ         edges+0(FP), AX
+	MOVQ         quads+16(FP), CX
+	MOVQ         at+24(FP), DX
+	MOVQ         open+32(FP), BX
+	MOVQ         halts+40(FP), SI
+	MOVQ         of+48(FP), DI
+	MOVQ         last+8(FP), R11
+	MOVQ         $0x3ff0000000000000, R10
+	VMOVQ        R10, X0
+	VBROADCASTSD X0, Y0
+	MOVQ         SI, R9
+	MOVQ         CX, R10
+
+root:
+	VMOVUPD Y0, (R9)
+	ADDQ    $+128, R9
+	DECQ    R10
+	JNE     root
+	MOVQ    $0x00000001, R8
+
+descend:
+	ADDQ         $+40, AX
+	MOVL         (AX), R12
+	ADDQ         SI, R12
+	VBROADCASTSD (BX)(R8*8), Y1
+	VBROADCASTSD 16(AX), Y2
+	VBROADCASTSD 32(AX), Y3
+	MOVL         8(AX), R13
+	VBROADCASTSD (BX)(R13*8), Y4
+	VBROADCASTSD 24(AX), Y5
+	MOVQ         DX, R14
+	MOVQ         CX, R10
+
+factor:
+	VMULPD  (R14), Y1, Y6
+	VMULPD  32(R14), Y2, Y7
+	VADDPD  Y7, Y6, Y6
+	TESTQ   R13, R13
+	JE      fresh
+	VMULPD  (R14), Y4, Y7
+	VMULPD  32(R14), Y5, Y8
+	VADDPD  Y8, Y7, Y7
+	VDIVPD  Y7, Y0, Y7
+	VMOVUPD Y7, 64(R9)
+	VMULPD  Y7, Y6, Y6
+
+fresh:
+	VMOVUPD Y6, 32(R9)
+	VMULPD  (R12), Y6, Y6
+	VMOVUPD Y6, (R9)
+	VMOVUPD Y3, 96(R9)
+	ADDQ    $+128, R9
+	ADDQ    $+128, R12
+	ADDQ    $+64, R14
+	DECQ    R10
+	JNE     factor
+	INCQ    R8
+	CMPQ    R8, R11
+	JLE     descend
+
+ascend:
+	DECQ         R8
+	MOVL         (AX), DX
+	ADDQ         SI, DX
+	MOVL         4(AX), R13
+	ADDQ         DI, R13
+	MOVL         8(AX), R11
+	MOVQ         (BX)(R11*8), R12
+	VBROADCASTSD (BX)(R8*8), Y1
+	VBROADCASTSD 16(AX), Y2
+	VSUBPD       Y2, Y1, Y1
+	VBROADCASTSD 24(AX), Y2
+	VSUBPD       Y2, Y0, Y2
+	MOVQ         CX, R14
+	MOVQ         R14, R10
+	SHLQ         $0x07, R14
+	SUBQ         R14, R9
+
+sum:
+	VMOVUPD 96(R9), Y3
+	VMOVUPD 32(R9), Y4
+	VMULPD  Y4, Y3, Y5
+	VADDPD  96(DX), Y5, Y5
+	VMOVUPD Y5, 96(DX)
+	VMULPD  (DX), Y3, Y3
+	VMOVAPD Y1, Y5
+	TESTQ   R11, R11
+	JE      give
+	TESTQ   R12, R12
+	JE      next
+	VMULPD  64(R9), Y3, Y3
+	VMULPD  Y4, Y2, Y4
+	VSUBPD  Y4, Y1, Y5
+
+give:
+	VMULPD  Y5, Y3, Y3
+	VADDPD  (R13), Y3, Y3
+	VMOVUPD Y3, (R13)
+
+next:
+	ADDQ $+128, R9
+	ADDQ $+128, DX
+	ADDQ $+32, R13
+	DECQ R10
+	JNE  sum
+	SUBQ R14, R9
+	SUBQ $+40, AX
+	CMPQ R8, $+1
+	JNE  ascend
+	VZEROUPPER
+	RET

@@ -24,3 +24,12 @@ func (f *factored) fastSum(a, b []uint64, rows []uint32) float64 {
 	}
 	return leafSum32(of, other, unsafe.SliceData(f.table), unsafe.SliceData(rows), len(rows), blocks, &f.values[0])
 }
+
+// addTree is plainTree, by vector instructions where the processor has them.
+func (g *group) addTree(s *steps, w *shapleyWork) {
+	if !hasVectors || len(s.edges) < 2 {
+		g.plainTree(s, w)
+		return
+	}
+	shapleyTree((*byte)(unsafe.Pointer(&s.edges[0])), len(s.edges)-1, len(g.at), &g.at[0].t[0], &w.open[0], &w.halts[0].down[0], &w.of[0][0])
+}
