@@ -31,11 +31,13 @@ func main() {
 // kernel writes the code for trees of so many leaves.
 func kernel(leaves int) {
 	name := fmt.Sprintf("leafSum%d", leaves)
-	TEXT(name, NOSPLIT, "func(a, b, table *uint64, rows *uint32, inputs, blocks int, values *float64) float64")
+	TEXT(name, NOSPLIT, "func(a, b, next, table *uint64, rows *uint32, inputs, blocks int, values *float64) float64")
 	Doc(name+" adds up the values of the leaves that a, b and the given rows of the table",
-		fmt.Sprintf("leave reachable, trees having room for %d leaves each. It needs AVX2 and BMI1.", leaves))
+		fmt.Sprintf("leave reachable, trees having room for %d leaves each. next is where the words of", leaves),
+		"the next call's b are: they are fetched on the way. It needs AVX2 and BMI1.")
 	Pragma("noescape")
 	a, b, table := Load(Param("a"), GP64()), Load(Param("b"), GP64()), Load(Param("table"), GP64())
+	next := Load(Param("next"), GP64())
 	rows, inputs := Load(Param("rows"), GP64()), Load(Param("inputs"), GP64())
 	blocks, values := Load(Param("blocks"), GP64()), Load(Param("values"), GP64())
 	words := AllocLocal(blockBytes)
@@ -53,6 +55,8 @@ func kernel(leaves int) {
 	LEAQ(Mem{Base: rows, Index: whole, Scale: 4}, whole)
 
 	Label("block")
+	PREFETCHT0(Mem{Base: next})
+	ADDQ(I8(blockBytes), next)
 	lo, hi := YMM(), YMM()
 	VMOVDQU(Mem{Base: a}, lo)
 	VMOVDQU(Mem{Base: a, Disp: 32}, hi)
