@@ -30,11 +30,10 @@ func largePages() {
 		if _, err := fmt.Sscanf(lines.Text(), "%x-%x rw-p", &from, &to); err != nil || from>>36 != heap {
 			continue
 		}
-		from = (from + large - 1) &^ (large - 1)
-		to &^= large - 1
-		if to > from {
-			unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_HUGEPAGE)
-			unix.Syscall(unix.SYS_MADVISE, from, to-from, collapse)
+		// One page at a time: a part that cannot be made one ends the call.
+		for at := (from + large - 1) &^ (large - 1); at+large <= to; at += large {
+			unix.Syscall(unix.SYS_MADVISE, at, large, unix.MADV_HUGEPAGE)
+			unix.Syscall(unix.SYS_MADVISE, at, large, collapse)
 		}
 	}
 }
