@@ -109,7 +109,6 @@ func serve(ctx context.Context, s *streams, f serveFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
-	largePages()
 	tracer, stop, err := newTracer(ctx)
 	if err != nil {
 		return err
