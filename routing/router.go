@@ -219,8 +219,8 @@ func (c *Case) load(o *candidate) float64 {
 	open, capacity := setting(p.Load.Open, 0.01), setting(p.Load.Capacity, 0.02)
 	work := float64(o.open)
 	price := c.amount * open * work / (work + 10)
-	if units := o.partner.Capacity.Units; units > 0 {
-		used := 1 - float64(o.room)/float64(units)
+	if o.units > 0 {
+		used := 1 - float64(o.room)/float64(o.units)
 		price += c.amount * capacity * used * used
 	}
 	return price
