@@ -1682,7 +1682,7 @@ func (x *Explanation) GetContrast() *Contrast {
 type Explained struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Candidate *Candidate             `protobuf:"bytes,1,opt,name=candidate,proto3" json:"candidate,omitempty"`
-	// 1 is the highest value.
+	// By value, from 1; equals share it.
 	Rank int32 `protobuf:"varint,2,opt,name=rank,proto3" json:"rank,omitempty"`
 	// False: too little is known of this pair to trust win.
 	Enough bool `protobuf:"varint,3,opt,name=enough,proto3" json:"enough,omitempty"`
