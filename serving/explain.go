@@ -85,9 +85,10 @@ func (h *hindsight) visit(ctx context.Context, e *Engine, p *past, f func(b *boo
 	}
 	h.toward = d.Position
 	if err := e.folder.catchUp(ctx, h.book, d.Position); err != nil {
-		if ctx.Err() == nil {
-			h.book = nil // what it holds is not known
+		if ctx.Err() != nil {
+			return record.Errorf(record.Unavailable, "explain", "the log up to the decision is long: ask again, what was read of it is kept: %w", context.Cause(ctx))
 		}
+		h.book = nil // what it holds is not known
 		return err
 	}
 	return f(h.book)
@@ -97,6 +98,9 @@ func (h *hindsight) visit(ctx context.Context, e *Engine, p *past, f func(b *boo
 // need not fold more than one from a snapshot might.
 func (h *hindsight) leadsTo(p *past, most uint64) bool {
 	d, b := p.decision, h.book
+	if b != nil && p.live && b.set != p.win.set {
+		return false // the model would be made ready for another set than it answers live on
+	}
 	if b == nil || b.next > d.Position || b.last.After(d.At) || fingerprint(b.set, b.index.Policy()) != fingerprint(p.win.set, &p.policy) {
 		return false
 	}

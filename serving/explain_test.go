@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -194,4 +195,46 @@ func TestHindsightGoesOn(t *testing.T) {
 	if b.hindsight.book != nil {
 		t.Error("never forgotten")
 	}
+}
+
+// A model that answers live is only ever made ready for the live book's set.
+func TestHindsightLeavesTheLiveModelAlone(t *testing.T) {
+	b := newBench(t, nil)
+	var ids []record.DecisionID
+	for seed := range uint64(2) {
+		if _, err := b.Promote(ctx, winName, number(publish(t, b.dir, winName, features.Schema{}, seed+1, nil))); err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, trade(b, int(4*seed), int(4*seed+4))[0])
+	}
+	b.restart()
+	for _, id := range ids {
+		if _, err := b.Explain(ctx, id, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b.hindsight.book.set != b.book.set {
+		t.Error("the decision of the model in force was explained on another set")
+	}
+}
+
+// Explaining, routing and forgetting go on beside each other.
+func TestExplainBesideRouting(t *testing.T) {
+	b := newBench(t, nil)
+	ids := trade(b, 0, 12)
+	var wg sync.WaitGroup
+	for i := range 3 {
+		wg.Go(func() {
+			for k := range 8 {
+				if _, err := b.Explain(ctx, ids[(3*i+k)%len(ids)], "p1"); err != nil {
+					t.Error(err)
+				}
+				b.hindsight.forget()
+			}
+		})
+	}
+	for i := range 20 {
+		b.route(fmt.Sprint("beside", i))
+	}
+	wg.Wait()
 }

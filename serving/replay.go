@@ -37,6 +37,7 @@ type past struct {
 	decision *record.Decision
 	policy   routing.Policy
 	win      winModel
+	live     bool // win is what the engine answers with, and shares the live book's set
 	lead     *record.Lead
 	seed     uint64
 }
@@ -49,6 +50,7 @@ func (e *Engine) pastOf(d *record.Decision) (p past, err error) {
 	if p.win, err = e.modelOf(d); err != nil {
 		return p, err
 	}
+	p.live = p.win.model != nil && p.win.model == e.winNow().model
 	p.lead, err = e.leadOf(d)
 	return p, err
 }

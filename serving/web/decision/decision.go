@@ -8,6 +8,7 @@ import (
 	_ "embed"
 	"net/http"
 	"strings"
+	"time"
 
 	"bellwether/datasets/record"
 	"bellwether/serving"
@@ -93,12 +94,17 @@ type answer struct {
 	Asked string // who "why not" was asked for; empty: nobody
 }
 
+// patience is how long a person is kept waiting for a log to be read.
+const patience = 10 * time.Second
+
 // Why says why the decision is what it is, or why not the partner that the query
 // names.
 func Why(engine *serving.Engine) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		asked := strings.TrimSpace(r.FormValue("contrast"))
-		x, err := engine.Explain(r.Context(), record.DecisionID(r.PathValue("id")), record.PartnerID(asked))
+		ctx, cancel := context.WithTimeout(r.Context(), patience)
+		defer cancel()
+		x, err := engine.Explain(ctx, record.DecisionID(r.PathValue("id")), record.PartnerID(asked))
 		if err != nil {
 			page.Fail(w, err)
 			return
