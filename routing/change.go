@@ -72,6 +72,9 @@ func (c *Case) changes(k *record.Contrast, d *record.Decision, own, chosen int) 
 		return
 	}
 	k.NoChange = fmt.Sprintf("no single change of what it can change would have made it worth more than %s", d.Chosen)
+	if len(axes) > 0 {
+		k.NoChange += fmt.Sprintf(", as far as was looked (%d thresholds of the model)", mostSteps)
+	}
 	if best.Feature != "" {
 		k.NoChange += "; the most would have come of this: " + p.changed(&best)
 	}
@@ -212,7 +215,11 @@ func (p *profile) changed(x *record.Change) string {
 	case p.c.set.Features()[i].Unit != "0 or 1":
 		text += " instead of " + was.figure
 	}
-	return text + ": its chance to win would have been " + percent(x.Win)
+	text += ": its chance to win would have been " + percent(x.Win)
+	if p.c.model.Accept != nil {
+		text += ", to accept " + percent(x.Accept)
+	}
+	return text
 }
 
 // rateAs is sayAs, but a rate is said by itself, not by what it was counted of.
