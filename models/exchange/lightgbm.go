@@ -355,12 +355,11 @@ func (m *Model) bitsets(b block) int {
 		b.corrupt(b.get("cat_boundaries").line, "cat_boundaries do not part the %d words of cat_threshold", len(words))
 		return 0
 	}
-	if m.words()+len(words) > maxSetWords {
-		b.unsupported(b.get("cat_threshold").line, "categories that take more than %d words", maxSetWords)
-		return 0
-	}
 	for i := range n {
-		m.sets = append(m.sets, words[bounds[i]:bounds[i+1]])
+		if _, ok := m.keep(words[bounds[i]:bounds[i+1]]); !ok {
+			b.unsupported(b.get("cat_threshold").line, "categories that take more than %d words", maxSetWords)
+			return 0
+		}
 	}
 	return n
 }

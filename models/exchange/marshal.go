@@ -98,13 +98,14 @@ func (d *loader) model() *Model {
 	if m.gains = d.Floats(); len(m.gains) != len(m.columns) {
 		d.Fail()
 	}
-	for n, room := d.below(maxNodes), maxSetWords; n > 0 && d.Err() == nil; n-- {
+	for n := d.below(maxNodes); n > 0 && d.Err() == nil; n-- {
 		var set []uint32
-		for k := d.below(room + 1); k > 0 && d.Err() == nil; k-- {
+		for k := d.below(maxSetWords + 1); k > 0 && d.Err() == nil; k-- {
 			set = append(set, uint32(d.below(1<<32)))
-			room--
 		}
-		m.sets = append(m.sets, set)
+		if _, ok := m.keep(set); !ok {
+			d.Fail()
+		}
 	}
 	for n := d.below(maxNodes + 1); n > 0 && d.Err() == nil; n-- {
 		d.node(m)

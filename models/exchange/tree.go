@@ -43,6 +43,7 @@ type grove struct {
 	nodes []node
 	cover []float64 // how much of the training reached each node
 	sets  [][]uint32
+	words int // of all sets
 }
 
 // Limits: what no sound model comes near, so that a hostile one costs no more
@@ -159,11 +160,11 @@ func (g *grove) plant(tree []sprout, deleted int) error {
 	return nil
 }
 
-// words is how many words all sets take.
-func (g *grove) words() int {
-	n := 0
-	for _, s := range g.sets {
-		n += len(s)
+// keep adds a set of categories, and reports whether there was room for it.
+func (g *grove) keep(set []uint32) (at uint32, ok bool) {
+	if g.words += len(set); g.words > maxSetWords {
+		return 0, false
 	}
-	return n
+	g.sets = append(g.sets, set)
+	return uint32(len(g.sets) - 1), true
 }

@@ -253,7 +253,6 @@ func (m *Model) categories(t place, tree []sprout) {
 	if t.err != nil {
 		return
 	}
-	room := maxSetWords - m.words()
 	for i, k := range nodes {
 		if starts[i]+sizes[i] > len(all) {
 			t.to("categories_sizes").corrupt("number %d: %d categories from %d on, there are %d", i, sizes[i], starts[i], len(all))
@@ -264,15 +263,14 @@ func (m *Model) categories(t place, tree []sprout) {
 		if len(chosen) > 0 {
 			words = slices.Max(chosen)/32 + 1
 		}
-		if room -= words; room < 0 {
-			t.to("categories").unsupported("categories that take more than %d words", maxSetWords)
-			return
-		}
-		set := make([]uint32, words)
+		set := make([]uint32, words) // 2 MB at most
 		for _, c := range chosen {
 			set[c/32] |= 1 << (c % 32)
 		}
-		tree[k].set = uint32(len(m.sets))
-		m.sets = append(m.sets, set)
+		var ok bool
+		if tree[k].set, ok = m.keep(set); !ok {
+			t.to("categories").unsupported("categories that take more than %d words", maxSetWords)
+			return
+		}
 	}
 }
