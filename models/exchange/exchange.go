@@ -155,20 +155,6 @@ func (m *Model) Named(names []string) (*Model, error) {
 	return &out, nil
 }
 
-// Taking returns the model with the kinds of its columns as they are given, by
-// position: a column whose texts the file does not list takes the Code of a
-// category as the number it is, as our own feature tables hold it.
-func (m *Model) Taking(kinds []models.Kind) *Model {
-	out := *m
-	out.columns = slices.Clone(m.columns)
-	for i := range out.columns {
-		if len(m.coded[i].keys) == 0 {
-			out.columns[i].Kind = kinds[i]
-		}
-	}
-	return &out
-}
-
 func repeated(columns []models.Column) string {
 	seen := make(map[string]bool, len(columns))
 	for _, c := range columns {
