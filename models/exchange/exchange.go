@@ -68,7 +68,8 @@ type Model struct {
 	columns   []models.Column
 	coded     []coded // by column; empty where a value is taken as it is
 	link      link
-	base      float64 // where the sum starts
+	base      float64 // of the score
+	late      bool    // the base is added last (XGBoost up to 1.2); otherwise the sum starts from it
 	average   bool    // the score is the sum over the number of trees
 	gains     []float64
 	grove
@@ -270,14 +271,26 @@ func (m *Model) answer(x []float64) float64 {
 	return m.sum(func(tree int) float64 { return m.nodes[m.leaf(m.roots[tree], x)].value })
 }
 
-// sum adds up what the trees answer, as the origin does, and links it.
+// sum is the answer to what each tree says.
 func (m *Model) sum(of func(tree int) float64) float64 {
+	score := m.score(of)
 	if m.format == XGBoost {
-		score := float32(m.base)
-		for t := range m.roots {
-			score += float32(of(t))
+		return m.link.single(float32(score))
+	}
+	return m.link.double(score)
+}
+
+// score adds up what the trees say, as the origin does.
+func (m *Model) score(of func(tree int) float64) float64 {
+	if m.format == XGBoost {
+		first, last := float32(m.base), float32(0)
+		if m.late {
+			first, last = last, first
 		}
-		return m.link.single(score)
+		for t := range m.roots {
+			first += float32(of(t))
+		}
+		return float64(first + last)
 	}
 	score := m.base
 	for t := range m.roots {
@@ -286,7 +299,7 @@ func (m *Model) sum(of func(tree int) float64) float64 {
 	if m.average {
 		score /= float64(max(1, len(m.roots)))
 	}
-	return m.link.double(score)
+	return score
 }
 
 // Importance returns the summed gain of the splits on each column.

@@ -21,6 +21,7 @@ func (m *Model) MarshalBinary() ([]byte, error) {
 	e.Int(int(m.link.kind))
 	e.Float(m.link.scale)
 	e.Float(m.base)
+	e.Bool(m.late)
 	e.Bool(m.average)
 	e.Int(len(m.columns))
 	for j, c := range m.columns {
@@ -89,7 +90,7 @@ func (d *loader) number() float64 {
 func (d *loader) model() *Model {
 	m := &Model{format: Format(d.below(int(XGBoost) + 1)), origin: d.String(), objective: d.String()}
 	m.link = link{kind: linkKind(d.below(int(links))), scale: d.number()}
-	m.base, m.average = d.number(), d.Bool()
+	m.base, m.late, m.average = d.number(), d.Bool(), d.Bool()
 	// Lists grow as their items are read, so that a forged length takes no memory.
 	for n := d.below(maxColumns + 1); n > 0 && d.Err() == nil; n-- {
 		m.columns = append(m.columns, models.Column{Name: d.String(), Kind: models.Kind(d.below(int(models.Category) + 1))})

@@ -18,6 +18,7 @@ type want struct {
 	Columns       []string
 	Rows          [][]any
 	Answers       []float64
+	Scores        []float64 // XGBoost's margins, float32
 	Contributions [][]float64
 }
 
@@ -127,6 +128,16 @@ func TestAnswersAsTheTrainerDoes(t *testing.T) {
 				near, nearShare = answerXGBoost, shareXGBoost
 			}
 			gap := farthest(t, predict(t, m, table), w.Answers, near)
+			for i, score := range w.Scores {
+				row := make([]float64, m.Width())
+				table.Row(row, i)
+				if got := m.Score(row); got != score {
+					t.Errorf("row %d scores %v, not to the bit %v", i, got, score)
+				}
+			}
+			if (len(w.Scores) > 0) != (m.Format() == exchange.XGBoost) {
+				t.Errorf("%d scores of %s", len(w.Scores), m.Origin())
+			}
 			gapShare := 0.0
 			for i, c := range w.Contributions {
 				got := contributions(m, table, i)

@@ -50,6 +50,7 @@ func (m *Model) document(root place) {
 		version.unsupported("XGBoost %d.%d.%d; releases 1 to 3 are known", v[0], v[1], v[2])
 	}
 	m.origin = fmt.Sprintf("XGBoost %d.%d.%d", v[0], v[1], v[2])
+	m.late = v[0] == 1 && v[1] < 3
 	m.learned(learner, [2]int{v[0], v[1]})
 	if root.err != nil {
 		return

@@ -7,8 +7,8 @@ predict with them. Each step wants its own releases:
     make.py refused            models that must be refused
     make.py ours               what LightGBM 4 says of our own exported model
 
-NAME.want.json beside a model holds rows, the answers of predict, and of the first
-rows the contributions with where they start from (last).
+NAME.want.json beside a model holds rows, the answers of predict (of XGBoost the
+margins too), and of the first rows the contributions with where they start from (last).
 """
 import json, math, sys
 import numpy as np
@@ -22,7 +22,7 @@ def table(holes=True, seed=1):
     z = np.where(rng.random(N) < 0.5, 0.0, rng.normal(size=N))
     k = rng.integers(0, 70, N).astype(float)
     s = rng.integers(0, 5, N).astype(float)
-    odds = x + 1.5 * (z > 0.3) - (z == 0) + np.sin(k * 1.7) * 1.5 + (s == 2)
+    odds = x + 1.5 * (z > 0.3) - (z == 0) + np.sin(k * 1.7) * 1.5 + 2.5 * (s == 2) - 1
     y = (rng.random(N) < 1 / (1 + np.exp(-odds))).astype(int)
     if holes:
         x[rng.random(N) < 0.15] = np.nan
@@ -42,9 +42,9 @@ def plain(v):
     return [None if isinstance(e, float) and math.isnan(e) else e for e in (w.item() if hasattr(w, "item") else w for w in v)]
 
 
-def write(name, columns, rows, answers, contributions):
+def write(name, columns, rows, answers, contributions, scores=()):
     with open(name + ".want.json", "w") as f:
-        json.dump({"columns": columns, "rows": [plain(r) for r in rows], "answers": [float(a) for a in answers],
+        json.dump({"scores": [float(v) for v in scores], "columns": columns, "rows": [plain(r) for r in rows], "answers": [float(a) for a in answers],
                    "contributions": [[float(c) for c in r] for r in contributions[:EXPLAINED]]}, f)
 
 
@@ -118,7 +118,7 @@ def xgboost(prefix):
         answers = b.predict(d)
         if name == "raw":
             answers = 1 / (1 + np.exp(-answers.astype(float)))
-        write(path, names.get("feature_names", ["f%d" % i for i in range(4)]), rows, answers, b.predict(xgb.DMatrix(rows[:EXPLAINED], **names, **extra), pred_contribs=True))
+        write(path, names.get("feature_names", ["f%d" % i for i in range(4)]), rows, answers, b.predict(xgb.DMatrix(rows[:EXPLAINED], **names, **extra), pred_contribs=True), b.predict(d, output_margin=True))
 
 
 def frames():
@@ -141,7 +141,7 @@ def frames():
         b = xgb.train(dict(objective="binary:logistic", max_depth=3, nthread=1, max_cat_to_onehot=1), d, 6)
         b.save_model(name + "." + ext)
         s = xgb.DMatrix(shown, enable_categorical=True)
-        write(name, list(f.columns), rows, b.predict(s), b.predict(s, pred_contribs=True))
+        write(name, list(f.columns), rows, b.predict(s), b.predict(s, pred_contribs=True), b.predict(s, output_margin=True))
 
 
 def refused():
