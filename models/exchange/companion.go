@@ -3,7 +3,6 @@ package exchange
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"bellwether/models"
@@ -46,13 +45,6 @@ type Key uint64
 
 // MarshalText writes 16 hexadecimal digits.
 func (k Key) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%016x", uint64(k)), nil }
-
-// UnmarshalText reads hexadecimal digits.
-func (k *Key) UnmarshalText(b []byte) error {
-	v, err := strconv.ParseUint(string(b), 16, 64)
-	*k = Key(v)
-	return err
-}
 
 func companion(a *gbdt.Anatomy, columns []models.Column) *Companion {
 	c := &Companion{}

@@ -24,7 +24,7 @@ var rewrite = flag.Bool("rewrite", false, "train testdata/ours.bin again; run te
 func mixed(n int) (*models.Table, [][]any) {
 	rng := rand.New(rand.NewPCG(5, 5))
 	t := &models.Table{Columns: []models.Column{{Name: "amount (k)"}, {Name: "age"}, {Name: "region", Kind: models.Category},
-		{Name: "city", Kind: models.Category}, {Name: "product", Kind: models.Category}, {Name: "seats"}}, X: make([][]float64, 6)}
+		{Name: "city", Kind: models.Category}, {Name: "product", Kind: models.Category}, {Name: "seats"}, {Name: "called"}}, X: make([][]float64, 7)}
 	var rows [][]any
 	for range n {
 		amount, age, region, city, product, seats := any(rng.NormFloat64()), any(math.Round(rng.NormFloat64()*10)), rng.IntN(5), rng.IntN(33), rng.IntN(7), rng.IntN(4)
@@ -32,7 +32,10 @@ func mixed(n int) (*models.Table, [][]any) {
 		if rng.Float64() < .1 {
 			amount, odds = nil, odds-1
 		}
-		row := []any{amount, age, fmt.Sprint("région ", region), fmt.Sprint("city ", city), fmt.Sprint("product ", product), float64(seats)}
+		row := []any{amount, age, fmt.Sprint("région ", region), fmt.Sprint("city ", city), fmt.Sprint("product ", product), float64(seats), 1.}
+		if rng.Float64() < .3 { // it tells by being missing alone
+			row[6], odds = nil, odds+1.5
+		}
 		if rng.Float64() < .05 {
 			row[2+rng.IntN(3)] = nil
 		}
@@ -42,7 +45,7 @@ func mixed(n int) (*models.Table, [][]any) {
 		}
 		t.Y, rows = append(t.Y, y), append(rows, row)
 	}
-	w := want{Columns: []string{"amount (k)", "age", "region", "city", "product", "seats"}, Rows: rows}
+	w := want{Columns: []string{"amount (k)", "age", "region", "city", "product", "seats", "called"}, Rows: rows}
 	t.X = w.table().X
 	return t, rows
 }
@@ -77,7 +80,7 @@ func rewriteOurs(t *testing.T, table *models.Table, rows [][]any) {
 		t.Fatal(err)
 	}
 	shown := slices.Clone(rows[:40])
-	shown = append(shown, []any{nil, nil, nil, nil, nil, nil}, []any{0, 0, "unseen", "unseen", "unseen", 99}, []any{1e300, -1e300, "région 1", "city 7", nil, 1})
+	shown = append(shown, []any{nil, nil, nil, nil, nil, nil, nil}, []any{0, 0, "unseen", "unseen", "unseen", 99, -5}, []any{1e300, -1e300, "région 1", "city 7", nil, 1, 1e308})
 	given := map[string]any{"columns": names(table.Columns), "rows": shown}
 	g, err := json.Marshal(given)
 	if err != nil {
@@ -128,6 +131,9 @@ func TestLightGBMAnswersAsWeDoWithWhatWeWrite(t *testing.T) {
 		if kinds[kind] == 0 {
 			t.Errorf("the model has no %s: %v", kind, kinds)
 		}
+	}
+	if !bytes.Contains(text, []byte("1.7976931348623157e+308")) {
+		t.Error("no test for missing values alone")
 	}
 	w := readWant(t, "testdata/ours.want.json")
 	table := given.table()

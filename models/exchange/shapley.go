@@ -3,22 +3,25 @@ package exchange
 import "fmt"
 
 // Contributions writes to dst what each column of a row moved its score by, and
-// returns the score the columns start from: together they sum to the score (of a
-// probability, its log-odds over the origin's sigmoid). They are the exact
-// path-dependent Shapley values (Lundberg et al., Nature Machine Intelligence
-// 2020) by the rows, or hessian, that the origin counted at each node: LightGBM's
-// pred_contrib, where a random forest's are divided by its trees here, and
-// XGBoost's pred_contribs. It panics unless row and dst are Width long.
+// returns the score the columns start from: together they sum to the score, which
+// of a probability is its log-odds. They are the exact path-dependent Shapley
+// values (Lundberg et al., Nature Machine Intelligence 2020) by the rows, or the
+// hessian, that the origin counted at each node: XGBoost's pred_contribs, and
+// LightGBM's pred_contrib times its sigmoid, a random forest's over its trees. It
+// panics unless row and dst are Width long.
 func (m *Model) Contributions(dst, row []float64) (start float64) {
 	if len(dst) != len(m.columns) || len(row) != len(m.columns) {
 		panic(fmt.Sprintf("exchange: %d numbers into %d contributions, width is %d", len(row), len(dst), len(m.columns)))
 	}
 	var stack [stackInputs]float64
 	b := blame{grove: &m.grove, x: m.room(stack[:]), dst: dst, scale: 1}
+	if m.link.kind == logistic {
+		b.scale = m.link.scale
+	}
 	m.look(b.x, row)
 	clear(dst)
 	if m.average {
-		b.scale = 1 / float64(max(1, len(m.roots)))
+		b.scale /= float64(max(1, len(m.roots)))
 	}
 	start = m.base
 	for _, root := range m.roots {
