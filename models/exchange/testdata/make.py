@@ -10,7 +10,7 @@ predict with them. Each step wants its own releases:
 NAME.want.json beside a model holds rows, the answers of predict (of XGBoost the
 margins too), and of the first rows the contributions with where they start from (last).
 """
-import json, math, sys
+import json, math, re, sys
 import numpy as np
 
 N, SHOWN, EXPLAINED = 800, 40, 12
@@ -36,6 +36,16 @@ def asked(X):
     odd = [[nan, nan, nan, nan], [0, 0, 0, 0], [1e-36, -1e-36, 0.5, -0.5], [-1e-35, 2e-35, 69.9, -1], [1e300, -1e300, 1e9, 4.5],
            [0.1, 0.2, -3, 70], [-0.0, -0.0, -0.0, 3e9]]
     return np.vstack([X[:SHOWN], np.array(odd)])
+
+
+def edges(row, splits):
+    """Rows that differ from one in one number: at a threshold, and on each side of it."""
+    out = []
+    for feature, v in splits[:4]:
+        for w in (v, np.nextafter(v, np.inf), np.nextafter(v, -np.inf), float(np.nextafter(np.float32(v), np.float32(-np.inf)))):
+            out.append(row.copy())
+            out[-1][feature] = w
+    return np.array(out)
 
 
 def plain(v):
@@ -80,6 +90,10 @@ def lightgbm(prefix):
         strip(path + ".txt")
         b = lgb.Booster(model_file=path + ".txt")
         rows = asked(X)
+        text = open(path + ".txt").read()
+        lists = [re.findall(r"^%s=(.*)$" % key, text, re.M) for key in ("split_feature", "threshold", "decision_type")]
+        splits = [(int(f), float(v)) for t in zip(*lists) for f, v, d in zip(*(l.split() for l in t)) if int(d) & 1 == 0]
+        rows = np.vstack([rows, edges(rows[0], splits)])
         write(path, b.feature_name(), rows, b.predict(rows), b.predict(rows[:EXPLAINED], pred_contrib=True))
 
 
@@ -112,8 +126,12 @@ def xgboost(prefix):
         b = xgb.Booster(model_file=path + "." + ext)
         rows = asked(X)
         rows = rows[np.abs(np.nan_to_num(rows)).max(axis=1) < 1e30]
+        dump = " ".join(b.get_dump())
+        splits = [(int(f), float(v)) for f, v in re.findall(r"\[f(\d)<([-+.\de]+)\]", dump)]
+        if splits:
+            rows = np.vstack([rows[:SHOWN], edges(rows[0], splits), rows[SHOWN:]])
         if extra:  # the trainer refuses to predict categories it calls invalid
-            rows = rows[:SHOWN + 2]
+            rows = rows[: len(rows) - 5]
         d = xgb.DMatrix(rows, **names, **extra)
         answers = b.predict(d)
         if name == "raw":
