@@ -34,7 +34,7 @@ func TestWhereANodeSendsAValue(t *testing.T) {
 		{"NaN missing, right", LightGBM, lgbm(8, 1), []float64{1, 0}, []float64{nan, 3}},
 		{"category", LightGBM, lgbm(1, 0), []float64{0, 0.9, -0.9, 33, 33.9}, []float64{nan, -1, -5, 1, 32, 64, 1e12, math.Inf(1), math.Inf(-1)}},
 		{"category, whatever is said of missing", LightGBM, lgbm(1|2|8, 0), []float64{0}, []float64{nan}},
-		{"below", XGBoost, node{value: float64(below)}, []float64{float64(below), -3}, []float64{2, nan, 3, 2 - 1e-12}},
+		{"below", XGBoost, node{value: float64(below)}, []float64{float64(below), float64(below) + 1e-9, -3}, []float64{2, nan, 3, 2 - 1e-12}},
 		{"below, missing left", XGBoost, node{value: float64(below), rule: missingLeft}, []float64{nan, 1}, []float64{2}},
 		{"category", XGBoost, node{rule: category | inRight}, []float64{1, 32, 64, -1, -0.5, 1e9}, []float64{0, 33, 33.9, nan}},
 		{"category, missing left", XGBoost, node{rule: category | inRight | missingLeft}, []float64{1, nan}, []float64{0}},

@@ -42,7 +42,8 @@ def edges(row, splits):
     """Rows that differ from one in one number: at a threshold, and on each side of it."""
     out = []
     for feature, v in splits[:4]:
-        for w in (v, np.nextafter(v, np.inf), np.nextafter(v, -np.inf), float(np.nextafter(np.float32(v), np.float32(-np.inf)))):
+        single = float(np.nextafter(np.float32(v), np.float32(-np.inf)))
+        for w in (v, np.nextafter(v, np.inf), np.nextafter(v, -np.inf), single, np.nextafter(single, np.inf)):
             out.append(row.copy())
             out[-1][feature] = w
     return np.array(out)
