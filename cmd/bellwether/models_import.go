@@ -171,7 +171,11 @@ func namesOf(columns []models.Column) string {
 
 // describe says what the file is, in half a sentence.
 func (o *origin) describe() string {
-	return fmt.Sprintf("%s, objective %s, %d trees, %d columns", o.model.Origin(), o.model.Objective(), o.model.Trees(), o.model.Width())
+	best := ""
+	if n := o.model.Best(); n > 0 {
+		best = fmt.Sprintf(" (all are used, as Booster.predict does, where its early stopping found %d the best: save a slice of the booster to stop there)", n)
+	}
+	return fmt.Sprintf("%s, objective %s, %d trees%s, %d columns", o.model.Origin(), o.model.Objective(), o.model.Trees(), best, o.model.Width())
 }
 
 // enter makes the model the one learner of a trial; codes as in exchange.Given.

@@ -125,8 +125,9 @@ func (m *winModel) trainAccept(ctx context.Context, rows *offerRows, cfg trial.C
 		return nil
 	}
 	cfg.Task, cfg.Incumbent, cfg.Seeds, cfg.Learners = "accept", nil, -1, slices.DeleteFunc(slices.Clone(cfg.Learners), func(l models.Learner) bool { return l.Name() != "gbdt" && l.Name() != "logit" })
-	if len(cfg.Learners) == 0 { // a win model made elsewhere
+	if len(cfg.Learners) == 0 { // a win model made elsewhere; this one is trained here
 		cfg.Learners, _ = trial.Learners("gbdt", "logit")
+		cfg.ValidFrom = time.Time{}
 	}
 	report, p, err := trial.Run(ctx, table.Table, cfg)
 	if err := refused(err); err != nil {

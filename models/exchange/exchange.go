@@ -70,6 +70,7 @@ type Model struct {
 	link      link
 	base      float64 // of the score
 	late      bool    // the base is added last (XGBoost up to 1.2); otherwise the sum starts from it
+	best      int     // how many trees its training found best; 0 if the file does not say
 	average   bool    // the score is the sum over the number of trees
 	gains     []float64
 	grove
@@ -135,6 +136,11 @@ func (m *Model) Probability() bool { return m.link.kind == logistic }
 
 // Trees returns how many trees the model has.
 func (m *Model) Trees() int { return len(m.roots) }
+
+// Best returns how many trees the training found best, 0 where the file does not
+// say. All count all the same, as in XGBoost's Booster.predict; its scikit-learn
+// wrappers stop at the best.
+func (m *Model) Best() int { return m.best }
 
 // Columns returns the columns the model takes, in order. The caller must not
 // change them.

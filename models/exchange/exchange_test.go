@@ -198,3 +198,13 @@ func TestContributionsSumToTheScore(t *testing.T) {
 		}
 	}
 }
+
+func TestBestIterationIsTold(t *testing.T) {
+	b := readFile(t, "testdata/xgb3_logistic.json")
+	for attributes, want := range map[string]int{`{}`: 0, `{"best_iteration":"2"}`: 3, `{"best_iteration":"5"}`: 0, `{"best_iteration":"soon"}`: 0, `{"best_iteration":"9223372036854775807"}`: 0} {
+		m, err := exchange.Read(edit(t, b, `"attributes":\{\}`, `"attributes":`+attributes))
+		if err != nil || m.Best() != want {
+			t.Errorf("%s: %d, want %d (%v)", attributes, m.Best(), want, err)
+		}
+	}
+}

@@ -65,6 +65,24 @@ func (m *Model) document(root place) {
 		name.unsupported("booster %.40s: only trees are read", name.text)
 	}
 	m.booster(booster.to("model"), drop)
+	m.bestOf(learner, booster)
+}
+
+// bestOf reads where early stopping saw the least loss: the round, from 0, as a
+// text that others may write too, so that one that is no number says nothing.
+func (m *Model) bestOf(learner, booster place) {
+	round, err := strconv.Atoi(learner.fields["attributes"].fields["best_iteration"].text)
+	param := booster.to("model", "gbtree_model_param")
+	if err != nil || round < 0 || learner.err != nil {
+		return
+	}
+	each := 1
+	if param.has("num_parallel_tree") {
+		each = max(1, param.to("num_parallel_tree").count(maxNodes))
+	}
+	if n := (round + 1) * each; round < len(m.roots) && n < len(m.roots) {
+		m.best = n
+	}
 }
 
 // learned reads what stands beside the trees: objective, base score, columns.
