@@ -183,14 +183,16 @@ func (o *origin) enter(c *trial.Config, codes bool) {
 	c.Learners, c.Seeds, c.ValidFrom = []models.Learner{exchange.Given{Model: o.model, Codes: codes}}, -1, o.until
 }
 
-// tell adds to a version where its model came from, and the file itself.
-func (o *origin) tell(p *published) {
-	sum := sha256.Sum256(o.bytes)
-	trained := "on what rows is not known here: if rows of the test are among them, its figures flatter it"
-	if !o.until.IsZero() {
+// tell adds to a report and a version where the model came from, and to the
+// version the file itself.
+func (o *origin) tell(r *trial.Report, p *published) {
+	trained := "on rows that nobody here knows"
+	if o.until.IsZero() {
+		r.Notes = append(r.Notes, "The model was not trained here. If it learned from rows of these slices, the figures flatter it; --trained-to measures it on later rows alone.")
+	} else {
 		trained = "up to " + o.until.AddDate(0, 0, -1).Format(time.DateOnly) + ", as whoever imported it said"
 	}
-	p.data = append([]string{fmt.Sprintf("the model was not trained here: %s, SHA-256 %x; %s; trained %s", filepath.Base(o.path), sum, o.describe(), trained)}, p.data...)
+	p.data = append([]string{fmt.Sprintf("the model was not trained here: %s, SHA-256 %x; %s; trained %s", filepath.Base(o.path), sha256.Sum256(o.bytes), o.describe(), trained)}, p.data...)
 	if p.files == nil {
 		p.files = map[string][]byte{}
 	}

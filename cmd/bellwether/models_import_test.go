@@ -92,7 +92,7 @@ func TestForeignModelIsMeasuredPublishedAndServes(t *testing.T) {
 	if from := r.Split.Valid.From.Format("2006-01-02"); from != "2024-07-01" || r.Split.Valid.Rows < 600 || r.Split.Test.Rows < 600 {
 		t.Errorf("validation of %d rows from %s, test of %d", r.Split.Valid.Rows, from, r.Split.Test.Rows)
 	}
-	for _, text := range []string{"LightGBM v4, objective binary sigmoid:1, 6 trees, 4 columns", "published and in force: frames@v1"} {
+	for _, text := range []string{"LightGBM v4, objective binary sigmoid:1, 6 trees, 4 columns", "published and in force: frames@v1", "lightgbm was fitted on 0 of "} {
 		if !strings.Contains(errs, text) {
 			t.Errorf("standard error lacks %q:\n%s", text, errs)
 		}
@@ -119,7 +119,7 @@ func TestForeignModelIsMeasuredPublishedAndServes(t *testing.T) {
 func TestForeignModelWithoutSkillIsRefused(t *testing.T) {
 	in, dir := framesFile(t, 1500, false), filepath.Join(t.TempDir(), "models")
 	code, out, errs := called("models", "import", foreign, "--models", dir, "--in", in, "--label", "came", "--json")
-	if r := reportOf(t, out); code != 3 || r.Published || !strings.Contains(errs, "import model") || !strings.Contains(errs, "no skill") {
+	if r := reportOf(t, out); code != 3 || r.Published || !strings.Contains(errs, "import model") || !strings.Contains(errs, "no skill") || !strings.Contains(strings.Join(r.Notes, " "), "--trained-to measures it on later rows alone") {
 		t.Errorf("exit %d, published %v: %s", code, r.Published, errs)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) != 0 {

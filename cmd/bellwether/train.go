@@ -120,7 +120,7 @@ func (f *trainFlags) finish(s *streams, r *trial.Report, m published) error {
 	doing := "train " + r.Task
 	if m.made != nil {
 		doing = "import model"
-		m.made.tell(&m)
+		m.made.tell(r, &m)
 	}
 	if f.models != "" && m.pred != nil && r.Gate.Passed {
 		if err := publishModel(f.models, r, m); err != nil {

@@ -35,6 +35,9 @@ func (g Given) Fit(ctx context.Context, train, _ *models.Table, _ uint64) (model
 	return m, nil
 }
 
+// RowsUsed is how many rows of a trial the model was fitted on: none.
+func (m *Model) RowsUsed() int { return 0 }
+
 // Over returns the model with its columns found by name among others, which then
 // are its columns. Those that no tree looks at may be missing. codes is as in
 // Given.
