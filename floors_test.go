@@ -19,6 +19,7 @@ var floors = map[string]int{
 	"bellwether/models/target":             0,
 	"bellwether/models/calibrate":          0,
 	"bellwether/models/gbdt":               0,
+	"bellwether/models/exchange":           0,
 	"bellwether/models/logit":              0,
 	"bellwether/models/scorecard":          0,
 	"bellwether/models/forest":             0,

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"bellwether/datasets/record"
@@ -140,57 +139,6 @@ func cardCommand(s *streams, open func() (*registry.Registry, error), asJSON *bo
 		_, err = s.Out.Write(b)
 		return err
 	}}
-}
-
-func exportModelCommand(s *streams, open func() (*registry.Registry, error), asJSON *bool) *cobra.Command {
-	var out string
-	c := &cobra.Command{Use: "export NAME[@V] --out FILE.tar.gz", Short: "Write a version as one archive", Args: exactArgs(1), RunE: func(_ *cobra.Command, args []string) error {
-		if out == "" {
-			return usageError{errors.New("say where to write: --out FILE.tar.gz")}
-		}
-		reg, err := open()
-		if err != nil {
-			return err
-		}
-		name, version := registry.SplitRef(args[0])
-		f, err := os.CreateTemp(filepath.Dir(out), ".export-*")
-		if err != nil {
-			return err
-		}
-		defer os.Remove(f.Name())
-		v, err := reg.Export(f, name, version)
-		if err := errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
-			return err
-		}
-		if err := os.Rename(f.Name(), out); err != nil {
-			return err
-		}
-		return told(s, v, *asJSON, "exported %s to %s\n", v, out)
-	}}
-	c.Flags().StringVar(&out, "out", "", "the archive to write")
-	return c
-}
-
-func importModelCommand(s *streams, dir *string, asJSON *bool) *cobra.Command {
-	var name string
-	c := &cobra.Command{Use: "import FILE.tar.gz [--name NAME]", Short: "Publish an exported version; promote puts it in force", Args: exactArgs(1), RunE: func(_ *cobra.Command, args []string) error {
-		reg, err := registry.Open(*dir)
-		if err != nil {
-			return err
-		}
-		f, err := os.Open(args[0])
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		v, err := reg.Import(f, name)
-		if err != nil {
-			return fmt.Errorf("%s: %w", args[0], err)
-		}
-		return told(s, v, *asJSON, "imported %s; 'bellwether models promote %s' puts it in force\n", v, v)
-	}}
-	c.Flags().StringVar(&name, "name", "", "name to publish under (default: its own)")
-	return c
 }
 
 // told answers a program with v and a person with a sentence.

@@ -95,12 +95,20 @@ func trialProgress(s *streams) (func(trial.Step), trial.Rounds) {
 	return step, rounds
 }
 
+// dataJob is what a model of a data directory is trained on.
+type dataJob struct {
+	data, config string
+	from         string  // first month of a churn model's test; "" for the newest
+	made         *origin // the model, where it is not to be trained
+}
+
 // published is a model with what goes beside it into its version.
 type published struct {
 	name  string
 	pred  *trial.Predictor
 	data  []string          // where the rows came from, a sentence each
 	files map[string][]byte // other files
+	made  *origin           // where it was not trained here; nil where it was
 }
 
 // finish publishes what passed the gate, prints the report and turns a refusal
@@ -108,6 +116,11 @@ type published struct {
 func (f *trainFlags) finish(s *streams, r *trial.Report, m published) error {
 	if onTerminal(s.Err) {
 		fmt.Fprint(s.Err, "\r\033[K")
+	}
+	doing := "train " + r.Task
+	if m.made != nil {
+		doing = "import model"
+		m.made.tell(r, &m)
 	}
 	if f.models != "" && m.pred != nil && r.Gate.Passed {
 		if err := publishModel(f.models, r, m); err != nil {
@@ -121,7 +134,7 @@ func (f *trainFlags) finish(s *streams, r *trial.Report, m published) error {
 		}
 	}
 	if !r.Gate.Passed {
-		return record.Errorf(record.Refused, "train "+r.Task, "not published: %s", strings.Join(r.Gate.Reasons, "; "))
+		return record.Errorf(record.Refused, doing, "not published: %s", strings.Join(r.Gate.Reasons, "; "))
 	}
 	return nil
 }

@@ -27,38 +27,7 @@ outcome was known by then.`,
 		Example: "  bellwether train churn --data world --models models\n  bellwether train churn --data olist --test-from 2018-06-01 --json",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			src, err := openData(s, data)
-			if err != nil {
-				return err
-			}
-			var testFrom time.Time
-			if from != "" {
-				if testFrom, err = time.Parse(time.DateOnly, from); err != nil {
-					return usageError{fmt.Errorf("--test-from: %w", err)}
-				}
-			}
-			cfg, err := flags.config(s, "churn")
-			if err != nil {
-				return err
-			}
-			if cfg.Incumbent, err = incumbent(flags.models, "churn", "churn.bin"); err != nil {
-				return err
-			}
-			options, err := readOptions(config)
-			if err != nil {
-				return err
-			}
-			money := newPurse(src)
-			m, err := trainChurn(c.Context(), money, options, cfg, testFrom)
-			if err != nil {
-				return err
-			}
-			money.warn(s.Err, options)
-			files, err := m.files()
-			if err != nil {
-				return err
-			}
-			return flags.finish(s, m.report, published{name: "churn", pred: m.churn, data: append(m.data, "read from "+data), files: files})
+			return runChurn(c.Context(), s, &flags, dataJob{data: data, config: config, from: from})
 		},
 	}
 	flags.add(c)
@@ -66,6 +35,46 @@ outcome was known by then.`,
 	addConfig(c, &config)
 	c.Flags().StringVar(&from, "test-from", "", "first month of the test, YYYY-MM-DD; empty: the newest month whose horizon is complete")
 	return c
+}
+
+// runChurn trains, or, where it was made elsewhere, measures a churn model and
+// publishes it.
+func runChurn(ctx context.Context, s *streams, f *trainFlags, j dataJob) error {
+	src, err := openData(s, j.data)
+	if err != nil {
+		return err
+	}
+	var testFrom time.Time
+	if j.from != "" {
+		if testFrom, err = time.Parse(time.DateOnly, j.from); err != nil {
+			return usageError{fmt.Errorf("--test-from: %w", err)}
+		}
+	}
+	cfg, err := f.config(s, "churn")
+	if err != nil {
+		return err
+	}
+	if j.made != nil {
+		j.made.enter(&cfg, true)
+	}
+	if cfg.Incumbent, err = incumbent(f.models, "churn", "churn.bin"); err != nil {
+		return err
+	}
+	options, err := readOptions(j.config)
+	if err != nil {
+		return err
+	}
+	money := newPurse(src)
+	m, err := trainChurn(ctx, money, options, cfg, testFrom)
+	if err != nil {
+		return err
+	}
+	money.warn(s.Err, options)
+	files, err := m.files()
+	if err != nil {
+		return err
+	}
+	return f.finish(s, m.report, published{name: "churn", pred: m.churn, data: append(m.data, "read from "+j.data), files: files, made: j.made})
 }
 
 // churnModel is what was learned of partners that left. Churn is nil where

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"strings"
 
 	"bellwether/datasets"
+	"bellwether/datasets/record"
 	"bellwether/models"
 	"bellwether/models/registry"
 	"bellwether/models/trial"
@@ -57,7 +59,7 @@ and still looks like any other column, no scan can see: leave it out by --drop.`
 			if o.Sep, err = separator(sep); err != nil {
 				return err
 			}
-			return trainTable(c, s, &f, tableJob{in, name, o, trusted})
+			return trainTable(c.Context(), s, &f, tableJob{in: in, name: name, options: o, trusted: trusted})
 		},
 	}
 	c.Flags().StringVar(&in, "in", "", "the table")
@@ -78,13 +80,18 @@ type tableJob struct {
 	in, name string
 	options  datasets.TableOptions
 	trusted  []string
+	made     *origin // the model, where it is not to be trained
 }
 
-func trainTable(c *cobra.Command, s *streams, f *trainFlags, job tableJob) error {
+func trainTable(ctx context.Context, s *streams, f *trainFlags, job tableJob) error {
 	in, name, o := job.in, job.name, job.options
 	config, err := f.config(s, tableTask)
 	if err != nil {
 		return err
+	}
+	if job.made != nil {
+		job.made.enter(&config, false)
+		o.Columns = job.made.model.Columns()
 	}
 	o.Progress = newProgress(s, "reading "+filepath.Base(in))
 	t, info, err := datasets.ReadTable(in, o)
@@ -92,6 +99,11 @@ func trainTable(c *cobra.Command, s *streams, f *trainFlags, job tableJob) error
 		return err
 	}
 	printTableInfo(s, &info)
+	if job.made != nil {
+		if _, err := job.made.model.Over(t.Columns, false); err != nil {
+			return record.Errorf(record.Invalid, "import model", "%s: %w", in, err)
+		}
+	}
 	if err := knows(&info, job.trusted); err != nil {
 		return err
 	}
@@ -104,7 +116,7 @@ func trainTable(c *cobra.Command, s *streams, f *trainFlags, job tableJob) error
 	if config.Incumbent, err = incumbent(f.models, name, tableTask+".bin"); err != nil {
 		return err
 	}
-	r, p, err := trial.Run(c.Context(), t, config)
+	r, p, err := trial.Run(ctx, t, config)
 	var refused *trial.Refusal
 	if err != nil && !errors.As(err, &refused) {
 		return err
@@ -116,7 +128,7 @@ func trainTable(c *cobra.Command, s *streams, f *trainFlags, job tableJob) error
 	data := []string{fmt.Sprintf("%s, SHA-256 %s", filepath.Base(in), info.SHA256),
 		fmt.Sprintf("%d rows; %d without a label and %d that did not fit the header left out", info.Rows, info.Unlabelled, info.Bad),
 		fmt.Sprintf("label %s: %s counts as 1, %s as 0", o.Label, info.Positive, info.Negative)}
-	return f.finish(s, r, published{name: name, pred: p, data: data, files: map[string][]byte{"data.json": append(described, '\n')}})
+	return f.finish(s, r, published{name: name, pred: p, data: data, files: map[string][]byte{"data.json": append(described, '\n')}, made: job.made})
 }
 
 // knows checks that the table has the columns named by --trust.

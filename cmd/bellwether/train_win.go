@@ -30,38 +30,47 @@ It tests on the newest fifth of each lead's first offers.`,
 		Example: "  bellwether train win --data world --models models\n  bellwether train win --data world --seeds 10 --learners gbdt,logit --json",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			src, err := openData(s, data)
-			if err != nil {
-				return err
-			}
-			cfg, err := flags.config(s, "win")
-			if err != nil {
-				return err
-			}
-			if cfg.Incumbent, err = incumbent(flags.models, "win", "win.bin"); err != nil {
-				return err
-			}
-			options, err := readOptions(config)
-			if err != nil {
-				return err
-			}
-			money := newPurse(src)
-			m, err := trainWin(c.Context(), money, options, cfg)
-			if err != nil {
-				return err
-			}
-			money.warn(s.Err, options)
-			files, err := m.files()
-			if err != nil {
-				return err
-			}
-			return flags.finish(s, m.report, published{name: "win", pred: m.win, data: append(m.data, "read from "+data), files: files})
+			return runWin(c.Context(), s, &flags, dataJob{data: data, config: config})
 		},
 	}
 	flags.add(c)
 	c.Flags().StringVar(&data, "data", "", "data directory")
 	addConfig(c, &config)
 	return c
+}
+
+// runWin trains, or, where it was made elsewhere, measures a win model and
+// publishes it.
+func runWin(ctx context.Context, s *streams, f *trainFlags, j dataJob) error {
+	src, err := openData(s, j.data)
+	if err != nil {
+		return err
+	}
+	cfg, err := f.config(s, "win")
+	if err != nil {
+		return err
+	}
+	if j.made != nil {
+		j.made.enter(&cfg, true)
+	}
+	if cfg.Incumbent, err = incumbent(f.models, "win", "win.bin"); err != nil {
+		return err
+	}
+	options, err := readOptions(j.config)
+	if err != nil {
+		return err
+	}
+	money := newPurse(src)
+	m, err := trainWin(ctx, money, options, cfg)
+	if err != nil {
+		return err
+	}
+	money.warn(s.Err, options)
+	files, err := m.files()
+	if err != nil {
+		return err
+	}
+	return f.finish(s, m.report, published{name: "win", pred: m.win, data: append(m.data, "read from "+j.data), files: files, made: j.made})
 }
 
 // winModel is what was learned of offers. Win is nil where training was
@@ -116,6 +125,10 @@ func (m *winModel) trainAccept(ctx context.Context, rows *offerRows, cfg trial.C
 		return nil
 	}
 	cfg.Task, cfg.Incumbent, cfg.Seeds, cfg.Learners = "accept", nil, -1, slices.DeleteFunc(slices.Clone(cfg.Learners), func(l models.Learner) bool { return l.Name() != "gbdt" && l.Name() != "logit" })
+	if len(cfg.Learners) == 0 { // a win model made elsewhere; this one is trained here
+		cfg.Learners, _ = trial.Learners("gbdt", "logit")
+		cfg.ValidFrom = time.Time{}
+	}
 	report, p, err := trial.Run(ctx, table.Table, cfg)
 	if err := refused(err); err != nil {
 		return err

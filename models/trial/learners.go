@@ -2,12 +2,11 @@ package trial
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"bellwether/models"
 	"bellwether/models/bayes"
+	"bellwether/models/exchange"
 	"bellwether/models/forest"
 	"bellwether/models/gbdt"
 	"bellwether/models/logit"
@@ -22,6 +21,8 @@ var loaders = map[string]func([]byte) (models.Model, error){
 	"scorecard":   loader(scorecard.Load),
 	"bayes":       loader(bayes.Load),
 	"forest":      loader(forest.Load),
+	"lightgbm":    loader(exchange.Load), // made elsewhere; see exchange.Given
+	"xgboost":     loader(exchange.Load),
 	"best_column": loader(loadRates),
 	"base_rate":   loader(loadRates),
 }
@@ -70,8 +71,14 @@ func Learners(names ...string) ([]models.Learner, error) {
 	return out, nil
 }
 
-// LearnerNames lists the learners whose models can be read back, sorted.
-func LearnerNames() []string { return slices.Sorted(maps.Keys(loaders)) }
+// LearnerNames lists the standard learners.
+func LearnerNames() []string {
+	var out []string
+	for _, s := range standard {
+		out = append(out, s.learner.Name())
+	}
+	return out
+}
 
 // rowsUsed is how many of n rows a model was fitted on: slow learners take no
 // more than some.

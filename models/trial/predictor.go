@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -233,7 +234,7 @@ func LoadPredictor(b []byte) (*Predictor, error) {
 	}
 	load := loaders[header.Learner]
 	if load == nil {
-		return nil, fmt.Errorf("this program knows no learner %q; it knows %s", header.Learner, strings.Join(LearnerNames(), ", "))
+		return nil, fmt.Errorf("this program knows no learner %q; it knows %s", header.Learner, strings.Join(slices.Sorted(maps.Keys(loaders)), ", "))
 	}
 	model, err := load(parts[1])
 	if err != nil {

@@ -128,6 +128,9 @@ func boundaries(t *models.Table, c *Config) (validFrom, testFrom int64, err erro
 	testFrom = quantile(1 - testShare)
 	if !c.TestFrom.IsZero() {
 		testFrom = c.TestFrom.Unix()
+	} else if !c.ValidFrom.IsZero() {
+		rest, _ := slices.BinarySearch(at, c.ValidFrom.Unix())
+		testFrom = at[min(rest+(len(at)-rest)/2, len(at)-1)]
 	}
 	before, _ := slices.BinarySearch(at, testFrom)
 	validFrom = at[max(0, min(int((1-validShare/(1-testShare))*float64(before)), before-1))]

@@ -25,7 +25,7 @@ type Config struct {
 	Eval     []bool    // rows that count in the validation and test slices; nil: all
 	TestFrom time.Time // first moment of the test slice; zero: the newest fifth of the rows
 	// ValidFrom is the first moment of the validation slice; zero: the fifth
-	// before the test slice.
+	// before the test slice. Without TestFrom the two halve the rows from then on.
 	ValidFrom time.Time
 	Gate      Gate
 	Incumbent *Predictor       // the model in force, to be no worse than

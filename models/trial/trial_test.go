@@ -471,6 +471,11 @@ func TestBoundariesCanBeNamed(t *testing.T) {
 	if _, _, err := Run(context.Background(), table, Config{TestFrom: at(500), ValidFrom: at(1000)}); err == nil {
 		t.Error("validation after test was taken")
 	}
+	// Alone, the start of the validation slice leaves half of what follows to test.
+	r, _ = mustRun(t, table, Config{ValidFrom: at(1200)})
+	if r.Split.Train.Rows != 1200 || r.Split.Valid.Rows != 400 || r.Split.Test.Rows != 400 {
+		t.Errorf("from row 1200 on: %+v", r.Split)
+	}
 }
 
 func TestFailingLearnerIsShown(t *testing.T) {

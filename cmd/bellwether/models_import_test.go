@@ -1,0 +1,311 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"bellwether/datasets"
+	"bellwether/datasets/record"
+	"bellwether/features"
+	"bellwether/models"
+	"bellwether/models/exchange"
+	"bellwether/models/gbdt"
+	"bellwether/models/registry"
+	"bellwether/models/trial"
+)
+
+// foreign is a model of LightGBM's over x, z and the texts kind and size.
+const foreign = "../../models/exchange/testdata/v4_frame.txt"
+
+// framesFile holds rows of the columns of foreign; what came of them is drawn as
+// the model says, or by a coin.
+func framesFile(t *testing.T, n int, skill bool) string {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(3, 3))
+	m, err := exchange.Read(contentOf(t, foreign))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	b.WriteString("size,kind,x,note,z,made,came\n")
+	for i := range n {
+		x, z, kind, size := rng.NormFloat64(), rng.NormFloat64(), fmt.Sprintf("kind %d é", rng.IntN(70)), rng.IntN(5)*10
+		p := []float64{.5}
+		if skill {
+			m.PredictRows(p, []float64{x, z, models.Code(kind), float64(size)})
+		}
+		came := 0
+		if rng.Float64() < 1/(1+math.Exp(-4*math.Log(p[0]/(1-p[0])))) {
+			came = 1
+		}
+		fmt.Fprintf(&b, "%d,%s,%v,none,%v,2024-%02d-%02d,%d\n", size, kind, x, z, 1+i*12/n, 1+i*12*28/n%28, came)
+	}
+	return place(t, "frames.csv", b.String())
+}
+
+func place(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func contentOf(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func reportOf(t *testing.T, out string) trial.Report {
+	t.Helper()
+	var r trial.Report
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		t.Fatalf("standard output is not one JSON document: %v\n%s", err, out)
+	}
+	return r
+}
+
+func TestForeignModelIsMeasuredPublishedAndServes(t *testing.T) {
+	in, dir := framesFile(t, 3000, true), filepath.Join(t.TempDir(), "models")
+	code, out, errs := called("models", "import", foreign, "--models", dir, "--name", "frames", "--in", in, "--label", "came", "--time", "made", "--trained-to", "2024-06-30", "--json")
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	r := reportOf(t, out)
+	if !r.Published || r.Version != "frames@v1" || r.Winner != "lightgbm" || r.Test.AUC < .75 {
+		t.Errorf("report %+v", r)
+	}
+	if from := r.Split.Valid.From.Format("2006-01-02"); from != "2024-07-01" || r.Split.Valid.Rows < 600 || r.Split.Test.Rows < 600 {
+		t.Errorf("validation of %d rows from %s, test of %d", r.Split.Valid.Rows, from, r.Split.Test.Rows)
+	}
+	for _, text := range []string{"LightGBM v4, objective binary sigmoid:1, 6 trees, 4 columns", "published and in force: frames@v1", "lightgbm was fitted on 0 of "} {
+		if !strings.Contains(errs, text) {
+			t.Errorf("standard error lacks %q:\n%s", text, errs)
+		}
+	}
+	_, card, _ := called("models", "card", "frames", "--models", dir)
+	for _, text := range []string{"the model was not trained here: v4_frame.txt, SHA-256 ", "trained up to 2024-06-30, as whoever imported it said", "| lightgbm |", "\n4 columns. The share"} {
+		if !strings.Contains(card, text) {
+			t.Errorf("the card lacks %q:\n%s", text, card)
+		}
+	}
+	scored := filepath.Join(t.TempDir(), "scored.csv")
+	if code, _, errs := called("predict", "--models", dir, "--model", "frames", "--in", in, "--out", scored); code != 0 {
+		t.Fatalf("predict: %s", errs)
+	}
+	if lines := strings.Split(string(contentOf(t, scored)), "\n"); !strings.HasSuffix(lines[0], ",came,p,lo,hi") || len(lines) != 3002 {
+		t.Errorf("%d lines, %s", len(lines), lines[0])
+	}
+	back := filepath.Join(t.TempDir(), "back.txt")
+	if code, _, errs := called("models", "export", "frames", "--models", dir, "--out", back); code != 0 || !bytes.Equal(contentOf(t, back), contentOf(t, foreign)) {
+		t.Errorf("exported, it is another file (exit %d): %s", code, errs)
+	}
+}
+
+func TestForeignModelWithoutSkillIsRefused(t *testing.T) {
+	in, dir := framesFile(t, 1500, false), filepath.Join(t.TempDir(), "models")
+	code, out, errs := called("models", "import", foreign, "--models", dir, "--in", in, "--label", "came", "--json")
+	if r := reportOf(t, out); code != 3 || r.Published || !strings.Contains(errs, "import model") || !strings.Contains(errs, "no skill") || !strings.Contains(strings.Join(r.Notes, " "), "--trained-to measures it on later rows alone") {
+		t.Errorf("exit %d, published %v: %s", code, r.Published, errs)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) != 0 {
+		t.Errorf("published %v", left)
+	}
+}
+
+func TestImportSaysWhatIsWrong(t *testing.T) {
+	frames := framesFile(t, 300, true)
+	const kernels = "../../models/exchange/testdata/"
+	numbers := place(t, "numbers.csv", "Column_0,Column_1,Column_2,Column_3,came\n"+strings.Repeat("1,2,red,4,1\n2,1,blue,4,0\n", 100))
+	narrow := place(t, "narrow.csv", "x,kind,came\n"+strings.Repeat("1,kind 1 é,1\n2,kind 2 é,0\n", 100))
+	for _, c := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{foreign, 2, "measured before it is published"},
+		{foreign + " --in " + frames, 2, "--label COLUMN"},
+		{foreign + " --in " + frames + " --label came --columns a,b", 2, "2 names for 4 columns; the file calls them x, z, kind, size"},
+		{foreign + " --in " + frames + " --label came --trained-to 2024-06-30", 2, "--trained-to needs --time"},
+		{foreign + " --in " + frames + " --label came --time made --trained-to june", 2, "--trained-to"},
+		{foreign + " --in " + frames + " --label came --name Bad", 2, "--name"},
+		{foreign + " --in " + frames + " --data world", 2, "not both"},
+		{foreign + " --data world --task both", 2, "win or churn"},
+		{foreign + " --data world --name mine", 2, "called by its task"},
+		{foreign + " --in " + narrow + " --label came", 1, "the model looks at z, size, which the table does not have"},
+		{kernels + "v4_nan.txt --in " + numbers + " --label came", 1, "Column_2"},
+		{kernels + "v4_poisson.txt --in " + numbers + " --label came", 1, "its objective poisson answers with numbers of its own scale"},
+		{kernels + "refused_classes.txt --in " + numbers + " --label came", 1, "refused_classes.txt: read model: line 3: not supported: num_class is 3"},
+		{kernels + "refused_pairwise.json --in " + numbers + " --label came", 1, "learner.objective.name: not supported: objective rank:pairwise"},
+		{numbers + " --in " + numbers + " --label came", 1, "neither LightGBM's text"},
+	} {
+		args := append(strings.Fields("models import "+c.args), "--models", filepath.Join(t.TempDir(), "models"))
+		if code, _, errs := called(args...); code != c.code || !strings.Contains(errs, c.want) {
+			t.Errorf("%s: exit %d, %q; want %d and %q", c.args, code, errs, c.code, c.want)
+		}
+	}
+}
+
+// A model trained here leaves as LightGBM text and comes back with the columns
+// that --encoded made, and says the same.
+func TestOurModelLeavesAndComesBack(t *testing.T) {
+	in, dir := dealsFile(t, "deals.csv", 2000, true), filepath.Join(t.TempDir(), "models")
+	if code, _, errs := called("train", "table", "--in", in, "--sep", ";", "--label", "result", "--time", "created", "--models", dir, "--seeds", "1", "--learners", "gbdt"); code != 0 {
+		t.Fatal(errs)
+	}
+	out := t.TempDir()
+	text, encoded := filepath.Join(out, "deals.txt"), filepath.Join(out, "encoded.csv")
+	if code, said, errs := called("models", "export", "deals@v1", "--models", dir, "--out", text, "--in", in, "--sep", ";", "--encoded", encoded); code != 0 || !strings.Contains(said, "deals.columns.json") {
+		t.Fatalf("exit %d: %s%s", code, said, errs)
+	}
+	if about := string(contentOf(t, filepath.Join(out, "deals.columns.json"))); !strings.Contains(about, `"region#level"`) || !strings.Contains(about, `"north"`) {
+		t.Errorf("the companion does not tell the levels of region: %s", about)
+	}
+	m, err := exchange.Read(contentOf(t, text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, _, err := datasets.ReadTable(encoded, datasets.TableOptions{Sep: ';', Columns: m.Columns()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	over, err := m.Over(theirs.Columns, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reg, err := registry.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := reg.Load("deals", "v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := trial.LoadPredictor(a.Files["table.bin"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine, _, err := datasets.ReadTable(in, datasets.TableOptions{Sep: ';', Columns: p.Columns})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, got := make([]float64, mine.Len()), make([]float64, mine.Len())
+	if err := errorsOf(p.Model.Predict(want, mine), over.Predict(got, theirs)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range want {
+		if math.Abs(want[i]-got[i]) > 1e-12 {
+			t.Fatalf("row %d: here %v, with the text %v", i, want[i], got[i])
+		}
+	}
+	if code, _, errs := called("models", "import", text, "--models", dir, "--name", "back", "--in", encoded, "--sep", ";", "--label", "result", "--time", "created"); code != 0 {
+		t.Errorf("coming back: %s", errs)
+	}
+	for args, want := range map[string]string{
+		"--out " + filepath.Join(out, "deals.json"): "name a .txt",
+		"--out " + text + " --in " + in:             "go together",
+		"--out deals.tar.gz --in a --encoded b":     "--in goes with --out FILE.txt",
+	} {
+		if code, _, errs := called(append(strings.Fields("models export deals "+args), "--models", dir)...); code == 0 || !strings.Contains(errs, want) {
+			t.Errorf("%s: exit %d, %s", args, code, errs)
+		}
+	}
+}
+
+func errorsOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestOnlyTreesLeaveAsText(t *testing.T) {
+	in, dir := dealsFile(t, "deals.csv", 2000, true), filepath.Join(t.TempDir(), "models")
+	if code, _, errs := called("train", "table", "--in", in, "--sep", ";", "--label", "result", "--models", dir, "--seeds", "1", "--learners", "logit"); code != 0 {
+		t.Fatal(errs)
+	}
+	if code, _, errs := called("models", "export", "deals", "--models", dir, "--out", filepath.Join(t.TempDir(), "deals.txt")); code != 1 || !strings.Contains(errs, "deals@v1 is a logit model: only trees") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+}
+
+// winText is a win model as somebody would train it on the table that 'features'
+// writes: every column a number, some left out, in another order.
+func winText(t *testing.T, world string) string {
+	t.Helper()
+	src, err := openData(&streams{Out: &bytes.Buffer{}, Err: &bytes.Buffer{}}, world)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := readOffers(context.Background(), newPurse(src), features.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := rows.table(rows.labels.Win).Table
+	closed := func(i int) bool { return table.Known[i] != never }
+	var keep []int
+	for i := range table.Len() {
+		if closed(i) {
+			keep = append(keep, i)
+		}
+	}
+	table = table.Take(keep)
+	table.Columns = slices.Clone(table.Columns)
+	for j := range table.Columns {
+		table.Columns[j].Kind = models.Numeric
+	}
+	slices.Reverse(table.Columns)
+	slices.Reverse(table.X)
+	table.Columns, table.X = table.Columns[3:], table.X[3:]
+	m, err := gbdt.Learner{Trees: 40, Leaves: 8, Targets: gbdt.Targets{Pairs: -1}}.Fit(context.Background(), table, nil, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _, err := exchange.Write(m.(*gbdt.Model), table.Columns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return place(t, "offers.txt", string(text))
+}
+
+func TestForeignWinModelDecides(t *testing.T) {
+	dir := t.TempDir()
+	world, models := filepath.Join(dir, "world"), filepath.Join(dir, "models")
+	if code, _, stderr := called("synth", "--out", world, "--partners", "20", "--leads", "2500", "--days", "400"); code != 0 {
+		t.Fatal(stderr)
+	}
+	code, out, errs := called("models", "import", winText(t, world), "--models", models, "--data", world, "--json")
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	if r := reportOf(t, out); r.Version != "win@v1" || r.Winner != "lightgbm" {
+		t.Fatalf("report %+v", r)
+	}
+	code, out, errs = called("route", "--data", world, "--models", models, "--lead", place(t, "lead.json", testLead), "--json", "--greedy")
+	if code != 0 {
+		t.Fatal(errs)
+	}
+	var d record.Decision
+	if err := json.Unmarshal([]byte(out), &d); err != nil {
+		t.Fatal(err)
+	}
+	if d.Degraded || !strings.HasPrefix(d.Model, "win@v1:") || d.Chosen == "" {
+		t.Errorf("degraded %v, model %q, chosen %q", d.Degraded, d.Model, d.Chosen)
+	}
+}

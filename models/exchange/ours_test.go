@@ -1,0 +1,190 @@
+package exchange_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"testing"
+
+	"bellwether/models"
+	"bellwether/models/exchange"
+	"bellwether/models/gbdt"
+)
+
+var rewrite = flag.Bool("rewrite", false, "train testdata/ours.bin again; run testdata/make.py ours afterwards")
+
+// mixed is a table with every input our trees make: numbers with holes, a
+// category of few levels, two of many, and what only two of them together tell.
+func mixed(n int) (*models.Table, [][]any) {
+	rng := rand.New(rand.NewPCG(5, 5))
+	t := &models.Table{Columns: []models.Column{{Name: "amount (k)"}, {Name: "age"}, {Name: "region", Kind: models.Category},
+		{Name: "city", Kind: models.Category}, {Name: "product", Kind: models.Category}, {Name: "seats"}, {Name: "called"}}, X: make([][]float64, 7)}
+	var rows [][]any
+	for range n {
+		amount, age, region, city, product, seats := any(rng.NormFloat64()), any(math.Round(rng.NormFloat64()*10)), rng.IntN(5), rng.IntN(33), rng.IntN(7), rng.IntN(4)
+		odds := amount.(float64) + float64(region%3) - 1 + math.Sin(float64(city)) + 2*math.Sin(float64(product)) + 3*math.Sin(float64(city*product)) + float64(seats%2)
+		if rng.Float64() < .1 {
+			amount, odds = nil, odds-1
+		}
+		row := []any{amount, age, fmt.Sprint("région ", region), fmt.Sprint("city ", city), fmt.Sprint("product ", product), float64(seats), 1.}
+		if rng.Float64() < .3 { // it tells by being missing alone
+			row[6], odds = nil, odds+1.5
+		}
+		if rng.Float64() < .05 {
+			row[2+rng.IntN(3)] = nil
+		}
+		y := 0.
+		if rng.Float64() < 1/(1+math.Exp(-odds)) {
+			y = 1
+		}
+		t.Y, rows = append(t.Y, y), append(rows, row)
+	}
+	w := want{Columns: []string{"amount (k)", "age", "region", "city", "product", "seats", "called"}, Rows: rows}
+	t.X = w.table().X
+	return t, rows
+}
+
+// oursIs what testdata holds of our own model: its bytes, and rows.
+func readOurs(t *testing.T) (*gbdt.Model, []models.Column, want) {
+	t.Helper()
+	table, rows := mixed(1500)
+	if *rewrite {
+		rewriteOurs(t, table, rows)
+	}
+	m, err := gbdt.Load(readFile(t, "testdata/ours.bin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var given want
+	if err := json.Unmarshal(readFile(t, "testdata/ours.rows.json"), &given); err != nil {
+		t.Fatal(err)
+	}
+	return m, table.Columns, given
+}
+
+func rewriteOurs(t *testing.T, table *models.Table, rows [][]any) {
+	t.Helper()
+	l := gbdt.Learner{Trees: 14, Leaves: 8, LearningRate: .3, Targets: gbdt.Targets{Pairs: 2}}
+	m, err := l.Fit(context.Background(), table, nil, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := m.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := slices.Clone(rows[:40])
+	shown = append(shown, []any{nil, nil, nil, nil, nil, nil, nil}, []any{0, 0, "unseen", "unseen", "unseen", 99, -5}, []any{1e300, -1e300, "région 1", "city 7", nil, 1, 1e308})
+	given := map[string]any{"columns": names(table.Columns), "rows": shown}
+	g, err := json.Marshal(given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, about, err := exchange.Write(m.(*gbdt.Model), table.Columns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := about.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range map[string][]byte{"ours.bin": b, "ours.rows.json": g, "ours.txt": text, "ours.columns.json": a} {
+		if err := os.WriteFile("testdata/"+name, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func names(columns []models.Column) []string {
+	var out []string
+	for _, c := range columns {
+		out = append(out, c.Name)
+	}
+	return out
+}
+
+// LightGBM loaded what we wrote, and its answers stand in ours.want.json.
+func TestLightGBMAnswersAsWeDoWithWhatWeWrite(t *testing.T) {
+	m, columns, given := readOurs(t)
+	text, about, err := exchange.Write(m, columns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := about.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(text, readFile(t, "testdata/ours.txt")) || !bytes.Equal(a, readFile(t, "testdata/ours.columns.json")) {
+		t.Fatal("the model is written otherwise than LightGBM read it: run with -rewrite and testdata/make.py ours")
+	}
+	kinds := map[string]int{}
+	for _, f := range about.Features {
+		kinds[f.Kind+fmt.Sprint(len(f.Columns))]++
+	}
+	for _, kind := range []string{"number1", "level1", "rate1", "rate2"} {
+		if kinds[kind] == 0 {
+			t.Errorf("the model has no %s: %v", kind, kinds)
+		}
+	}
+	if !bytes.Contains(text, []byte("1.7976931348623157e+308")) {
+		t.Error("no test for missing values alone")
+	}
+	w := readWant(t, "testdata/ours.want.json")
+	table := given.table()
+	t.Logf("farthest from LightGBM: answers %v", farthest(t, predict(t, m, table), w.Answers, 1e-12))
+	worst := 0.0
+	for i, c := range w.Contributions {
+		row, got, by := make([]float64, m.Width()), make([]float64, m.Width()+1), make([]float64, m.Width()+1)
+		table.Row(row, i)
+		got[m.Width()] = m.Contributions(got[:m.Width()], row)
+		by[m.Width()] = c[len(about.Features)]
+		for k, f := range about.Features {
+			for _, name := range f.Columns {
+				by[slices.Index(names(columns), name)] += c[k] / float64(len(f.Columns))
+			}
+		}
+		worst = max(worst, farthest(t, got, by, 1e-9))
+	}
+	t.Logf("farthest from LightGBM: contributions %v", worst)
+}
+
+func TestWhatWeWriteWeRead(t *testing.T) {
+	ours, columns, given := readOurs(t)
+	text, about, err := exchange.Write(ours, columns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := exchange.Read(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := given.table()
+	encoded, err := about.Encode(table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(m.Columns(), encoded.Columns) {
+		t.Errorf("columns %v, encoded %v", m.Columns(), encoded.Columns)
+	}
+	farthest(t, predict(t, m, encoded), predict(t, ours, table), 1e-15)
+	w := readWant(t, "testdata/ours.want.json")
+	farthest(t, predict(t, m, encoded), w.Answers, 1e-15)
+	for i, row := range w.Rows { // companion.py made the same features
+		for j, v := range row {
+			got := encoded.X[j][i]
+			if v == nil && !math.IsNaN(got) || v != nil && v.(float64) != got {
+				t.Errorf("row %d, %s: %v, companion.py has %v", i, encoded.Columns[j].Name, got, v)
+			}
+		}
+	}
+	table.Columns[3].Name = "town"
+	if _, err := about.Encode(table); err == nil {
+		t.Error("encoded without a column")
+	}
+}
