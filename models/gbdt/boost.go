@@ -206,7 +206,7 @@ func (h *holdout) advance(t tree, c crew) {
 // addTo adds the tree's values to the scores of rows lo … hi-1 of m.
 func (t tree) addTo(score []float64, m *matrix, lo, hi int) {
 	for i := lo; i < hi; i++ {
-		score[i] += t[t.leafOf(func(in int) uint8 { return m.bin(i, in) })].value
+		score[i] += t[t.leafIn(m, i)].value
 	}
 }
 

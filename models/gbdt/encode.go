@@ -160,12 +160,12 @@ func (p *planner) single(j int) {
 func (p *planner) number(in input, x []float64) {
 	in.cuts = cutsOf(x, p.MaxBins)
 	bins := make([]uint8, len(x))
-	varies := false
-	for i, v := range x {
-		bins[i] = binOf(in.cuts, v)
-		varies = varies || bins[i] != bins[0]
+	binColumn(bins, in.cuts, x)
+	varies := uint8(0)
+	for _, b := range bins {
+		varies |= b ^ bins[0]
 	}
-	if varies {
+	if varies != 0 {
 		p.enc.inputs = append(p.enc.inputs, in)
 		p.cols = append(p.cols, bins)
 	}
@@ -213,9 +213,7 @@ func (e *encoder) binsOf(x [][]float64, c crew) [][]uint8 {
 		in := e.inputs[k]
 		if in.kind == numeric {
 			cols[k] = make([]uint8, len(x[in.col]))
-			for i, v := range x[in.col] {
-				cols[k][i] = binOf(in.cuts, v)
-			}
+			binColumn(cols[k], in.cuts, x[in.col])
 			return
 		}
 		table := e.binTable(in)

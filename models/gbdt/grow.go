@@ -168,13 +168,12 @@ func (g *grower) partition(t test, lo, hi int) int {
 // partitionPart moves the rows that go left to the front of [lo, hi) and writes
 // the others to g.right from lo on. It does not branch on where a row goes.
 func (g *grower) partitionPart(t test, lo, hi int) int {
-	data, words, word, shift := g.m.column(int(t.input))
+	bins := g.m.columns[t.input]
 	off, thr := t.packed()
 	rows, right := g.rows[lo:hi], g.right[lo:hi]
 	l, r := 0, 0
 	for _, row := range rows {
-		bin := uint8(data[int(row)*words+word] >> (shift & 63))
-		bit := int(goesRight(bin, off, thr, t.mask))
+		bit := int(goesRight(bins[row], off, thr, t.mask))
 		rows[l], right[r] = row, row
 		r += bit
 		l += 1 - bit

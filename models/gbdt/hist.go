@@ -19,7 +19,7 @@ const staged = 32
 
 // stage is rows waiting to be added to a histogram.
 type stage struct {
-	record [staged][blockCols / 8]uint64
+	record [staged][blockCols]uint8
 	value  [staged]int64
 }
 
@@ -29,8 +29,8 @@ func (b *block) add(hist []int64, rows []uint32, gh []int64) {
 	for len(rows) > 0 {
 		n := min(staged, len(rows))
 		s.load(b, rows[:n], gh)
-		for g := 0; g < b.cols/8; g++ {
-			add8((*[8 * cells]int64)(hist[g*8*cells:]), &s, g&7, n)
+		for j := 0; j+8 <= b.cols; j += 8 {
+			add8((*[8 * cells]int64)(hist[j*cells:]), &s, j, n)
 		}
 		for j := b.cols &^ 7; j < b.cols; j++ {
 			add1((*[cells]int64)(hist[j*cells:]), &s, j, n)
@@ -40,51 +40,50 @@ func (b *block) add(hist []int64, rows []uint32, gh []int64) {
 }
 
 func (s *stage) load(b *block, rows []uint32, gh []int64) {
-	switch b.words {
-	case 1:
+	switch b.size {
+	case 8:
 		for i, r := range rows {
 			s.value[i&31] = gh[r]
-			s.record[i&31][0] = b.data[r]
+			*(*[8]uint8)(s.record[i&31][:]) = [8]uint8(b.data[8*int(r) : 8*int(r)+8])
 		}
-	case 2:
+	case 16:
 		for i, r := range rows {
 			s.value[i&31] = gh[r]
-			d := b.data[2*int(r) : 2*int(r)+2]
-			s.record[i&31][0], s.record[i&31][1] = d[0], d[1]
+			*(*[16]uint8)(s.record[i&31][:]) = [16]uint8(b.data[16*int(r) : 16*int(r)+16])
 		}
-	case 4:
+	case 32:
 		for i, r := range rows {
 			s.value[i&31] = gh[r]
-			*(*[4]uint64)(s.record[i&31][:4]) = [4]uint64(b.data[4*int(r) : 4*int(r)+4])
+			*(*[32]uint8)(s.record[i&31][:]) = [32]uint8(b.data[32*int(r) : 32*int(r)+32])
 		}
 	default:
 		for i, r := range rows {
 			s.value[i&31] = gh[r]
-			s.record[i&31] = [8]uint64(b.data[8*int(r) : 8*int(r)+8])
+			s.record[i&31] = [64]uint8(b.data[64*int(r) : 64*int(r)+64])
 		}
 	}
 }
 
-// add8 adds the g-th eight inputs: 16 KB of histogram, which stays in the
+// add8 adds the eight inputs from j on: 16 KB of histogram, which stays in the
 // innermost cache.
-func add8(h *[8 * cells]int64, s *stage, g, n int) {
+func add8(h *[8 * cells]int64, s *stage, j, n int) {
+	j &= blockCols - 8
 	for i := range n {
-		w, v := s.record[i&31][g], s.value[i&31]
-		h[w&255] += v
-		h[cells+(w>>8&255)] += v
-		h[2*cells+(w>>16&255)] += v
-		h[3*cells+(w>>24&255)] += v
-		h[4*cells+(w>>32&255)] += v
-		h[5*cells+(w>>40&255)] += v
-		h[6*cells+(w>>48&255)] += v
-		h[7*cells+(w>>56)] += v
+		r, v := (*[8]uint8)(s.record[i&31][j:]), s.value[i&31]
+		h[r[0]] += v
+		h[cells+int(r[1])] += v
+		h[2*cells+int(r[2])] += v
+		h[3*cells+int(r[3])] += v
+		h[4*cells+int(r[4])] += v
+		h[5*cells+int(r[5])] += v
+		h[6*cells+int(r[6])] += v
+		h[7*cells+int(r[7])] += v
 	}
 }
 
 func add1(h *[cells]int64, s *stage, j, n int) {
-	word, shift := j>>3&7, uint(j&7*8)
 	for i := range n {
-		h[uint8(s.record[i&31][word]>>(shift&63))] += s.value[i&31]
+		h[s.record[i&31][j&63]] += s.value[i&31]
 	}
 }
 

@@ -171,9 +171,7 @@ func scoutSample(rows *sample) *sample {
 func binned(x []float64, most int) []uint8 {
 	cuts := cutsOf(x, most)
 	bins := make([]uint8, len(x))
-	for i, v := range x {
-		bins[i] = binOf(cuts, v)
-	}
+	binColumn(bins, cuts, x)
 	return bins
 }
 

@@ -192,7 +192,7 @@ func TestSameTreesAsThePlainTrainer(t *testing.T) {
 		tr := grower.grow(s, rows)
 		got := map[int][]int{}
 		for r := range n {
-			leaf := tr.leafOf(func(in int) uint8 { return p.cols[in][r] })
+			leaf := tr.leafIn(grower.m, r)
 			got[leaf] = append(got[leaf], r)
 		}
 		want := p.leaves(leaves)
@@ -200,7 +200,7 @@ func TestSameTreesAsThePlainTrainer(t *testing.T) {
 			t.Fatalf("%d leaves, want %d", len(grower.open), len(want))
 		}
 		for _, rows := range want {
-			leaf := tr.leafOf(func(in int) uint8 { return p.cols[in][rows[0]] })
+			leaf := tr.leafIn(grower.m, rows[0])
 			if !slices.Equal(got[leaf], rows) {
 				t.Fatalf("leaf %d holds rows %v, want %v", leaf, got[leaf], rows)
 			}

@@ -125,11 +125,13 @@ func (s *searcher) find(hist []int64, sum int64, rows int) split {
 }
 
 // byOrder tries each cut of an input of numbers; left starts with missing, or
-// without it. It works in units of the fixed point, with L2 in those too.
+// without it. It works in units of the fixed point, with L2 in those too, and
+// compares fractions without dividing. Products are rounded before they are
+// added, on machines too that could do both at once.
 func (c *candidate) byOrder(in int32, h *[cells]int64, left int64, missingRight bool) {
-	sum, total, least := c.sum, hessOf(c.sum), c.least
+	total, least := hessOf(c.sum), c.least
 	last := total - least // hessian the left side may have at most
-	l1, l2 := c.l1/c.unitG, c.l2/c.unitH
+	sum, l1, l2 := gradOf(c.sum), c.l1/c.unitG, c.l2/c.unitH
 	unit := c.unitG * c.unitG / c.unitH
 	best := (c.best.gain + c.parent) / unit
 	at, cut := 0, left
@@ -142,13 +144,15 @@ func (c *candidate) byOrder(in int32, h *[cells]int64, left int64, missingRight 
 		if hl > last {
 			break
 		}
-		gl, gr := math.Abs(gradOf(left))-l1, math.Abs(gradOf(sum-left))-l1
+		gl := gradOf(left)
+		gr := sum - gl
 		if l1 > 0 {
-			gl, gr = max(gl, 0), max(gr, 0)
+			gl, gr = max(math.Abs(gl)-l1, 0), max(math.Abs(gr)-l1, 0)
 		}
 		a, z := float64(hl)+l2, float64(total-hl)+l2
-		if gain := gl*gl/a + gr*gr/z; gain > best {
-			best, at, cut = gain, b+1, left
+		num, den := float64(gl*gl*z)+float64(gr*gr*a), a*z
+		if num > best*den {
+			best, at, cut = num/den, b+1, left
 		}
 	}
 	if at == 0 {
