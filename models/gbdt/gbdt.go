@@ -42,6 +42,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 
 	"bellwether/models"
 )
@@ -62,6 +63,12 @@ type Learner struct {
 	EarlyStop       int     // trees without better loss on valid; 30; negative: off
 	Threads         int     // goroutines; GOMAXPROCS
 	Targets         Targets // statistics of categories
+
+	Objective        Objective // what trees are fitted to; LogLoss{}
+	Limits           Limits    // what trees must keep to
+	GradientFraction float64   // of rows drawn for each tree, those of large gradients rather; 1, or RowFraction; not for Hazard
+	Base             *float64  // score of a model without trees; nil: the best one; not for Hazard
+	From             *Model    // a model to go on from: its trees stay, and at most Trees are added; nil: none
 
 	// Progress, if set, is called after each tree, with NaN for the loss on
 	// valid if there is no valid. It never changes the model.
@@ -115,6 +122,10 @@ func (l Learner) filled() (Learner, error) {
 	orF(&l.L2, 1)
 	orF(&l.FeatureFraction, 1)
 	orF(&l.RowFraction, 1)
+	orF(&l.GradientFraction, 1)
+	if l.Objective == nil {
+		l.Objective = LogLoss{}
+	}
 	for _, c := range []struct {
 		name      string
 		v, lo, hi float64
@@ -125,6 +136,7 @@ func (l Learner) filled() (Learner, error) {
 		{"MaxBins", float64(l.MaxBins), 2, maxBins},
 		{"FeatureFraction", l.FeatureFraction, 1e-6, 1},
 		{"RowFraction", l.RowFraction, 1e-6, 1},
+		{"GradientFraction", l.GradientFraction, 1e-6, 1},
 		{"Threads", float64(l.Threads), 1, 1 << 12},
 		{"Targets.Native", float64(l.Targets.Native), 0, maxNative},
 		{"Targets.Strength", l.Targets.Strength, 0, 1e12},
@@ -159,7 +171,8 @@ func (l Learner) fit(ctx context.Context, train, valid *models.Table, seed uint6
 	if err != nil {
 		return nil, err
 	}
-	if err := rows.twoClasses(); err != nil {
+	of, err := p.begin(rows)
+	if err != nil {
 		return nil, err
 	}
 	var held *sample
@@ -171,19 +184,61 @@ func (l Learner) fit(ctx context.Context, train, valid *models.Table, seed uint6
 			return nil, err
 		}
 	}
-	enc, bins, err := prepare(ctx, p, rows, seed)
+	enc, bins, err := prepare(ctx, p, rows, of, seed)
 	if err != nil {
 		return nil, err
 	}
-	b := newBooster(p, rows, enc, bins, seed)
+	b := newBooster(p, rows, of, enc, bins, seed)
 	if held != nil {
-		b.holdOut(enc, held)
+		if err := b.holdOut(enc, held); err != nil {
+			return nil, fmt.Errorf("gbdt: valid: %w", err)
+		}
 	}
-	trees, err := b.run(ctx)
-	if err != nil {
+	if err := b.run(ctx); err != nil {
 		return nil, err
 	}
-	return newModel(l, train.Width(), b.base, enc, trees), nil
+	return b.model(l, enc), nil
+}
+
+// begin reads the labels of the training rows and checks that all that is asked
+// goes together.
+func (p Learner) begin(rows *sample) (fitting, error) {
+	of, err := p.Objective.begin(rows)
+	if err != nil {
+		return nil, fmt.Errorf("gbdt: %w", err)
+	}
+	if err := p.Limits.check(rows.columns); err != nil {
+		return nil, err
+	}
+	differ := func() error { return differ(rows.y) }
+	if e, ok := of.(*ends); ok {
+		differ = e.differ
+		if p.Base != nil || p.GradientFraction < 1 || p.Limits.anyBound() {
+			return nil, fmt.Errorf("gbdt: Base, GradientFraction and Monotone are not for Hazard")
+		}
+	}
+	if p.Base != nil && !finite(*p.Base) {
+		return nil, fmt.Errorf("gbdt: Base is %v", *p.Base)
+	}
+	if err := p.follows(len(rows.x)); err != nil {
+		return nil, err
+	}
+	return of, differ()
+}
+
+// follows reports why the fit cannot go on from p.From.
+func (p Learner) follows(width int) error {
+	if p.From == nil {
+		return nil
+	}
+	if p.From.width != width {
+		return fmt.Errorf("%w: From has %d, train %d", models.ErrWidth, p.From.width, width)
+	}
+	h, _ := p.Objective.(Hazard)
+	if p.Base != nil || p.From.loss != p.Objective.answer() || !slices.Equal(p.From.Ages(), h.Ages) {
+		return fmt.Errorf("gbdt: From has another objective, or Base is set beside it")
+	}
+	return nil
 }
 
 // Refit returns the learner that fits as many trees as m has without stopping
@@ -191,7 +246,11 @@ func (l Learner) fit(ctx context.Context, train, valid *models.Table, seed uint6
 // was loaded, not fitted, keeps only its number of trees.
 func (m *Model) Refit() models.Learner {
 	l := m.learner
-	l.Trees, l.EarlyStop = max(1, m.Trees()), -1
+	l.Trees, l.EarlyStop = m.Trees(), -1
+	if l.From != nil {
+		l.Trees -= l.From.Trees()
+	}
+	l.Trees = max(1, l.Trees)
 	return l
 }
 

@@ -20,6 +20,8 @@ type open struct {
 	sum    int64
 	hist   []int64
 	best   split
+	bounds          // of its leaves' outputs
+	sets   []uint64 // the inputs on the way here lie in, a bit each; nil: all
 }
 
 func newGrower(m *matrix, gh []int64, leaves int, c crew) *grower {
@@ -47,9 +49,9 @@ func (g *grower) grow(s *searcher, rows []uint32) tree {
 	for i := range g.open {
 		g.release(&g.open[i])
 	}
-	root := open{hi: len(rows), hist: g.histogram(), sum: g.total(rows)}
+	root := open{hi: len(rows), hist: g.histogram(), sum: g.total(rows), bounds: unbound}
 	g.m.build(root.hist, rows, g.gh, g.crew, g.spare)
-	root.best = s.find(root.hist, root.sum, len(rows))
+	root.best = s.find(&root)
 	g.open = append(g.open[:0], root)
 	t := tree{{rows: uint32(len(rows))}}
 	for len(g.open) < g.leaves {
@@ -65,7 +67,7 @@ func (g *grower) grow(s *searcher, rows []uint32) tree {
 		t = g.divide(s, t, best)
 	}
 	for _, l := range g.open {
-		t[l.node].value = s.output(l.sum)
+		t[l.node].value = l.clamp(s.output(l.sum))
 	}
 	return t
 }
@@ -100,6 +102,14 @@ func (g *grower) divide(s *searcher, t tree, i int) tree {
 	t = append(t, node{rows: uint32(mid - p.lo)}, node{rows: uint32(p.hi - mid)})
 	l := open{node: kid, lo: p.lo, hi: mid, sum: p.best.left}
 	r := open{node: kid + 1, lo: mid, hi: p.hi, sum: p.sum - p.best.left}
+	l.bounds, r.bounds = p.bounds, p.bounds
+	if s.monotone != nil {
+		l.bounds, r.bounds = p.parted(p.clamp(s.output(l.sum)), p.clamp(s.output(r.sum)), s.monotone[p.best.test.input])
+	}
+	if s.sets != nil {
+		l.sets = meet(p.sets, s.sets[p.best.test.input])
+		r.sets = l.sets
+	}
 	g.open[i] = l
 	g.open = append(g.open, r)
 	if len(g.open) == g.leaves {
@@ -115,23 +125,15 @@ func (g *grower) divide(s *searcher, t tree, i int) tree {
 	small.hist, large.hist = g.histogram(), p.hist
 	g.m.build(small.hist, g.rows[small.lo:small.hi], g.gh, g.crew, g.spare)
 	both := [2]*open{small, large}
-	subtract := func(lo, hi int) {
-		a, b := large.hist[lo:hi], small.hist[lo:hi]
-		for i, v := range b {
-			a[i] -= v
-		}
+	for i, v := range small.hist {
+		large.hist[i] -= v
 	}
-	subtract(0, len(large.hist))
 	c := g.crew
 	if len(large.hist) < 8*cells {
 		c = 1
 	}
 	c.each(2, func(k int) {
-		o := both[k]
-		o.best = s.find(o.hist, o.sum, o.hi-o.lo)
-		if o.best.gain == 0 {
-			return
-		}
+		both[k].best = s.find(both[k])
 	})
 	for _, o := range both {
 		if o.best.gain == 0 {

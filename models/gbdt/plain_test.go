@@ -23,11 +23,60 @@ type plainTree struct {
 	levels []bool
 	g, h   []float64 // in units
 	s      *searcher
+
+	together [][]int32 // inputs that may meet; nil: all
 }
 
 type plainSplit struct {
 	gain float64
 	test test
+}
+
+// plainNode is a node's rows, what its outputs must lie within and the inputs
+// tested on the way to it.
+type plainNode struct {
+	rows        []int
+	least, most float64
+	way         []int32
+}
+
+// output is the best output of rows within the node's bounds.
+func (p *plainTree) output(n plainNode, rows []int) float64 {
+	g, h := p.sums(rows)
+	w := -math.Copysign(max(math.Abs(g*p.s.unitG)-p.s.l1, 0)/(h*p.s.unitH+p.s.l2), g)
+	return math.Max(n.least, math.Min(n.most, w))
+}
+
+// takenOff is twice what output w takes off the loss of rows.
+func (p *plainTree) takenOff(rows []int, w, l2 float64) float64 {
+	g, h := p.sums(rows)
+	return -(2*g*p.s.unitG*w + (h*p.s.unitH+l2)*w*w) - 2*p.s.l1*math.Abs(w)
+}
+
+// meets reports whether some set holds the input and all on the way.
+func (p *plainTree) meets(n plainNode, in int) bool {
+	if p.together == nil {
+		return true
+	}
+	return slices.ContainsFunc(p.together, func(set []int32) bool {
+		return slices.Contains(set, int32(in)) && !slices.ContainsFunc(n.way, func(w int32) bool { return !slices.Contains(set, w) })
+	})
+}
+
+// gain is what parting the node so gains; less than nothing if outputs would be
+// in a wrong order.
+func (p *plainTree) gain(n plainNode, left, right []int, in int, l2 float64) float64 {
+	if p.s.monotone == nil {
+		gl, hl := p.sums(left)
+		gr, hr := p.sums(right)
+		g, h := p.sums(n.rows)
+		return p.score(gl, hl, l2) + p.score(gr, hr, l2) - p.score(g, h, p.s.l2)
+	}
+	l, r := p.output(n, left), p.output(n, right)
+	if way := float64(p.s.monotone[in]); way*l > way*r {
+		return -1
+	}
+	return p.takenOff(left, l, l2) + p.takenOff(right, r, l2) - p.takenOff(n.rows, p.output(n, n.rows), p.s.l2)
 }
 
 func (p *plainTree) sums(rows []int) (g, h float64) {
@@ -80,24 +129,26 @@ func (p *plainTree) tests(in int, rows []int) []test {
 	return all
 }
 
-func (p *plainTree) best(rows []int) plainSplit {
+func (p *plainTree) best(n plainNode) plainSplit {
 	best := plainSplit{gain: minGain}
-	g, h := p.sums(rows)
-	least := math.Ceil(max(p.s.minRows*h/float64(len(rows)), p.s.minHessian/p.s.unitH, 1))
+	_, h := p.sums(n.rows)
+	least := math.Ceil(max(p.s.minRows*h/float64(len(n.rows)), p.s.minHessian/p.s.unitH, 1))
 	for in := range p.cols {
 		l2 := p.s.l2
 		if p.levels[in] {
 			l2 += levelL2
 		}
-		for _, t := range p.tests(in, rows) {
-			left, right := p.divide(t, rows)
-			gl, hl := p.sums(left)
-			gr, hr := p.sums(right)
+		if !p.meets(n, in) {
+			continue
+		}
+		for _, t := range p.tests(in, n.rows) {
+			left, right := p.divide(t, n.rows)
+			_, hl := p.sums(left)
+			_, hr := p.sums(right)
 			if hl < least || hr < least {
 				continue
 			}
-			gain := p.score(gl, hl, l2) + p.score(gr, hr, l2) - p.score(g, h, p.s.l2)
-			if gain > best.gain {
+			if gain := p.gain(n, left, right, in, l2); gain > best.gain {
 				best = plainSplit{gain, t}
 			}
 		}
@@ -124,28 +175,45 @@ func (p *plainTree) divide(t test, rows []int) (left, right []int) {
 	return left, right
 }
 
-// leaves returns the rows of each leaf.
-func (p *plainTree) leaves(most int) [][]int {
+// leaves returns the leaves of the tree.
+func (p *plainTree) leaves(most int) []plainNode {
 	rows := make([]int, len(p.g))
 	for i := range rows {
 		rows[i] = i
 	}
-	open := [][]int{rows}
+	open := []plainNode{{rows: rows, least: math.Inf(-1), most: math.Inf(1)}}
 	for len(open) < most {
 		at, best := 0, plainSplit{}
-		for i, rows := range open {
-			if s := p.best(rows); s.gain > best.gain {
+		for i, n := range open {
+			if s := p.best(n); s.gain > best.gain {
 				at, best = i, s
 			}
 		}
 		if best.gain == 0 {
 			break
 		}
-		left, right := p.divide(best.test, open[at])
-		open[at] = left
-		open = append(open, right)
+		l, r := p.children(open[at], best.test)
+		open[at] = l
+		open = append(open, r)
 	}
 	return open
+}
+
+func (p *plainTree) children(n plainNode, t test) (l, r plainNode) {
+	l, r = n, n
+	l.rows, r.rows = p.divide(t, n.rows)
+	l.way = append(slices.Clone(n.way), t.input)
+	r.way = l.way
+	if p.s.monotone != nil {
+		mid := p.output(n, l.rows)/2 + p.output(n, r.rows)/2
+		switch p.s.monotone[t.input] {
+		case 1:
+			l.most, r.least = mid, mid
+		case -1:
+			l.least, r.most = mid, mid
+		}
+	}
+	return l, r
 }
 
 func TestSameTreesAsThePlainTrainer(t *testing.T) {
@@ -182,6 +250,9 @@ func TestSameTreesAsThePlainTrainer(t *testing.T) {
 			p.g, p.h = append(p.g, float64(g)), append(p.h, float64(h))
 		}
 		p.s = s
+		if rng.IntN(2) == 0 {
+			p.limit(rng)
+		}
 		leaves := 2 + rng.IntN(12)
 		threads := 1 + rng.IntN(3)
 		grower := newGrower(newMatrix(p.cols, n, crew(threads)), gh, leaves, crew(threads))
@@ -199,18 +270,48 @@ func TestSameTreesAsThePlainTrainer(t *testing.T) {
 		if len(want) != len(grower.open) {
 			t.Fatalf("%d leaves, want %d", len(grower.open), len(want))
 		}
-		for _, rows := range want {
+		for _, node := range want {
+			rows := node.rows
 			leaf := tr.leafIn(grower.m, rows[0])
 			if !slices.Equal(got[leaf], rows) {
-				t.Fatalf("leaf %d holds rows %v, want %v", leaf, got[leaf], rows)
+				t.Fatalf("leaf %d holds rows %v, want %v; limits %v, %v", leaf, got[leaf], rows, s.monotone, p.together)
 			}
-			g, h := p.sums(rows)
-			out := -math.Copysign(max(math.Abs(g*s.unitG)-s.l1, 0)/(h*s.unitH+s.l2), g)
+			out := p.output(node, rows)
 			if math.Abs(tr[leaf].value-out) > 1e-12 || int(tr[leaf].rows) != len(rows) {
 				t.Fatalf("leaf %d: value %v of %d rows, want %v of %d", leaf, tr[leaf].value, tr[leaf].rows, out, len(rows))
 			}
 		}
 	})
+}
+
+// limit binds some inputs and keeps some apart.
+func (p *plainTree) limit(rng *rand.Rand) {
+	p.s.monotone = make([]int8, len(p.cols))
+	for in := range p.cols {
+		if !p.levels[in] {
+			p.s.monotone[in] = int8(rng.IntN(3) - 1)
+		}
+	}
+	if rng.IntN(2) == 0 {
+		return
+	}
+	p.s.sets = make([][]uint64, len(p.cols))
+	for in := range p.s.sets {
+		p.s.sets[in] = make([]uint64, 2)
+	}
+	for set := range 70 {
+		var inputs []int32
+		for in := range p.cols {
+			if rng.IntN(max(len(p.cols)/2, 1)) == 0 {
+				inputs = append(inputs, int32(in))
+				p.s.sets[in][set/64] |= 1 << (set % 64)
+			}
+		}
+		p.together = append(p.together, inputs)
+		if set > 2 && rng.IntN(4) > 0 {
+			break
+		}
+	}
 }
 
 func TestHistogramIsTheDumbSum(t *testing.T) {
@@ -263,14 +364,17 @@ func TestSumsCannotOverflow(t *testing.T) {
 			rows.w[i] = math.Exp(spread * rng.NormFloat64() / 8)
 			b.score[i] = spread * rng.NormFloat64()
 		}
-		if !b.gradients() {
+		b.of = byRow{LogLoss{}, rows}
+		b.of.derive(b.gh, b.score, 2)
+		if !b.scale() {
 			t.Skip("nothing to learn")
 		}
 		var g, h, worst float64
 		for i, v := range b.gh {
 			g += math.Abs(gradOf(v))
 			h += float64(hessOf(v))
-			wantG, wantH := b.loss.gradient(b.score[i], rows.y[i])
+			p := chance.link(b.score[i])
+			wantG, wantH := p-rows.y[i], p*(1-p)
 			errG := math.Abs(gradOf(v)*b.search.unitG-wantG*rows.w[i]) - 1e-6*rows.w[i]
 			errH := math.Abs(float64(hessOf(v))*b.search.unitH-wantH*rows.w[i]) - 1e-6*rows.w[i]
 			worst = max(worst, errG/b.search.unitG, errH/b.search.unitH)
@@ -282,6 +386,34 @@ func TestSumsCannotOverflow(t *testing.T) {
 			t.Fatalf("a row is off by %v units", worst)
 		}
 	})
+}
+
+// All rows pull one way as hard as they can: the sums come as close to the edge
+// as they may and do not step over it.
+func TestSumsAtTheEdge(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 7, 4095, 4097, 100_003} {
+		for _, sign := range []float64{-1, 1} {
+			b := &booster{Learner: Learner{Threads: 2}, gh: make([]int64, n), search: &searcher{}}
+			rows := make([]uint32, n)
+			for i := range b.gh {
+				b.gh[i], rows[i] = derivatives(sign*0.3, 0.7), uint32(i)
+			}
+			if !b.scale() {
+				t.Fatal("nothing to learn")
+			}
+			m := newMatrix([][]uint8{make([]uint8, n)}, n, 1)
+			hist := make([]int64, cells)
+			m.build(hist, rows, b.gh, 1, nil)
+			g, h := gradOf(hist[0]), float64(hessOf(hist[0]))
+			room := float64(n) + 0.5*float64(n)
+			if sign*g > math.MaxInt32 || sign*g < math.MaxInt32-room || h > math.MaxUint32 || h < math.MaxUint32-room {
+				t.Errorf("%d rows pulling by %v: sums %v and %v", n, sign, g, h)
+			}
+			if per := g * b.search.unitG / float64(n); math.Abs(per-sign*0.3) > 1e-4 {
+				t.Errorf("%d rows pulling by %v: %v each", n, sign, per)
+			}
+		}
+	}
 }
 
 // Walking the trees by raw values gives the bits of every way to score.

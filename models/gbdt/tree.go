@@ -34,3 +34,16 @@ func (t tree) leafIn(m *matrix, row int) int {
 	}
 	return int(i)
 }
+
+// leavesBefore returns how many leaves come before each node.
+func (t tree) leavesBefore() []int {
+	before := make([]int, len(t))
+	n := 0
+	for i := range t {
+		before[i] = n
+		if t[i].kid == 0 {
+			n++
+		}
+	}
+	return before
+}
