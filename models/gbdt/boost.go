@@ -56,7 +56,6 @@ func newBooster(p Learner, rows *sample, of fitting, enc *encoder, cols [][]uint
 	b.score = b.startOf(rows)
 	b.m = newMatrix(cols, n, crew(p.Threads))
 	b.search = newSearcher(p, enc, len(rows.x))
-	b.grower = newGrower(b.m, b.gh, p.Leaves, crew(p.Threads))
 	return b
 }
 
@@ -125,6 +124,9 @@ func (b *booster) holdOut(enc *encoder, rows *sample) error {
 // run grows the trees and cuts them back to the best on the held out rows.
 func (b *booster) run(ctx context.Context) error {
 	c := crew(b.Threads)
+	gang := newGang(c)
+	defer gang.end()
+	b.grower = newGrower(b.m, b.gh, b.Leaves, gang)
 	for k := 0; k < b.Trees; k++ {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -3,7 +3,7 @@ package gbdt
 // grower grows one tree after another over the same rows.
 type grower struct {
 	m      *matrix
-	crew   crew
+	gang   *gang
 	leaves int
 	gh     []int64 // packed gradient and hessian of each row
 	rows   []uint32
@@ -11,6 +11,7 @@ type grower struct {
 	pool   [][]int64 // histograms not in use
 	spare  [][]int64 // one for each further goroutine
 	open   []open
+	found  [2][]split // of a node's two children, by each group of inputs
 }
 
 // open is a leaf that may still be divided.
@@ -24,10 +25,11 @@ type open struct {
 	sets   []uint64 // the inputs on the way here lie in, a bit each; nil: all
 }
 
-func newGrower(m *matrix, gh []int64, leaves int, c crew) *grower {
-	g := &grower{m: m, crew: c, leaves: leaves, gh: gh}
+// newGrower returns a grower that needs the gang as long as it works.
+func newGrower(m *matrix, gh []int64, leaves int, gang *gang) *grower {
+	g := &grower{m: m, gang: gang, leaves: leaves, gh: gh}
 	g.right = make([]uint32, m.rows)
-	for range int(c) - 1 {
+	for range int(gang.crew) - 1 {
 		g.spare = append(g.spare, g.histogram())
 	}
 	return g
@@ -50,8 +52,12 @@ func (g *grower) grow(s *searcher, rows []uint32) tree {
 		g.release(&g.open[i])
 	}
 	root := open{hi: len(rows), hist: g.histogram(), sum: g.total(rows), bounds: unbound}
-	g.m.build(root.hist, rows, g.gh, g.crew, g.spare)
-	root.best = s.find(&root)
+	g.m.build(root.hist, rows, g.gh, g.gang, g.spare)
+	for k := range g.found {
+		g.found[k] = make([]split, s.groups())
+	}
+	g.gang.each(s.groups(), func(k int) { g.found[0][k] = s.find(&root, k) })
+	root.best = best(g.found[0])
 	g.open = append(g.open[:0], root)
 	t := tree{{rows: uint32(len(rows))}}
 	for len(g.open) < g.leaves {
@@ -81,7 +87,7 @@ func (g *grower) release(l *open) {
 
 func (g *grower) total(rows []uint32) int64 {
 	parts := make([]int64, (len(rows)+parallelRows-1)/parallelRows)
-	g.crew.blocks(len(rows), parallelRows, func(b, lo, hi int) {
+	g.gang.blocks(len(rows), parallelRows, func(b, lo, hi int) {
 		for _, r := range rows[lo:hi] {
 			parts[b] += g.gh[r]
 		}
@@ -123,18 +129,8 @@ func (g *grower) divide(s *searcher, t tree, i int) tree {
 		small, large = large, small
 	}
 	small.hist, large.hist = g.histogram(), p.hist
-	g.m.build(small.hist, g.rows[small.lo:small.hi], g.gh, g.crew, g.spare)
+	g.search(s, small, large)
 	both := [2]*open{small, large}
-	for i, v := range small.hist {
-		large.hist[i] -= v
-	}
-	c := g.crew
-	if len(large.hist) < 8*cells {
-		c = 1
-	}
-	c.each(2, func(k int) {
-		both[k].best = s.find(both[k])
-	})
 	for _, o := range both {
 		if o.best.gain == 0 {
 			g.release(o)
@@ -143,16 +139,48 @@ func (g *grower) divide(s *searcher, t tree, i int) tree {
 	return t
 }
 
+// sharedWork is how many additions of a row to an input's histogram several
+// goroutines share.
+const sharedWork = 16_384
+
+// search makes the histograms of two siblings, of which the larger holds their
+// parent's, and finds their splits.
+func (g *grower) search(s *searcher, small, large *open) {
+	rows := g.rows[small.lo:small.hi]
+	groups, parts, byRows := s.groups(), 1, len(rows) >= parallelRows
+	if (len(rows)+cells)*g.m.cols >= sharedWork {
+		parts = min(int(g.gang.crew), groups)
+	}
+	if byRows {
+		g.m.build(small.hist, rows, g.gh, g.gang, g.spare)
+	}
+	g.gang.each(parts, func(p int) {
+		from, to := groups*p/parts, groups*(p+1)/parts
+		lo, hi := from*groupInputs, min(to*groupInputs, g.m.cols)
+		if !byRows {
+			g.m.fill(small.hist, rows, g.gh, lo, hi)
+		}
+		a, b := large.hist[lo*cells:hi*cells], small.hist[lo*cells:hi*cells]
+		for i, v := range b {
+			a[i] -= v
+		}
+		for k := from; k < to; k++ {
+			g.found[0][k], g.found[1][k] = s.find(small, k), s.find(large, k)
+		}
+	})
+	small.best, large.best = best(g.found[0]), best(g.found[1])
+}
+
 // partition puts the rows of [lo, hi) that go left before those that go right,
 // each side in its old order, and returns how many go left.
 func (g *grower) partition(t test, lo, hi int) int {
 	parts := 1
-	if g.crew > 1 && hi-lo >= parallelRows {
-		parts = int(g.crew)
+	if hi-lo >= parallelRows {
+		parts = int(g.gang.crew)
 	}
 	lefts := make([]int, parts)
 	from := func(p int) int { return lo + (hi-lo)*p/parts }
-	g.crew.each(parts, func(p int) {
+	g.gang.each(parts, func(p int) {
 		lefts[p] = g.partitionPart(t, from(p), from(p+1))
 	})
 	at := lo

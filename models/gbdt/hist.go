@@ -23,16 +23,22 @@ type stage struct {
 	value  [staged]int64
 }
 
-// add adds rows of the block to hist, the histogram of the block's inputs.
-func (b *block) add(hist []int64, rows []uint32, gh []int64) {
+// add adds rows to the histograms of the block's inputs lo … hi-1; hist is that
+// of all the block's.
+func (b *block) add(hist []int64, rows []uint32, gh []int64, lo, hi int) {
 	var s stage
 	for len(rows) > 0 {
 		n := min(staged, len(rows))
 		s.load(b, rows[:n], gh)
-		for j := 0; j+8 <= b.cols; j += 8 {
+		j := lo
+		for ; j+8 <= hi; j += 8 {
 			add8((*[8 * cells]int64)(hist[j*cells:]), &s, j, n)
 		}
-		for j := b.cols &^ 7; j < b.cols; j++ {
+		if j+4 <= hi {
+			add4((*[4 * cells]int64)(hist[j*cells:]), &s, j, n)
+			j += 4
+		}
+		for ; j < hi; j++ {
 			add1((*[cells]int64)(hist[j*cells:]), &s, j, n)
 		}
 		rows = rows[n:]
@@ -81,6 +87,17 @@ func add8(h *[8 * cells]int64, s *stage, j, n int) {
 	}
 }
 
+func add4(h *[4 * cells]int64, s *stage, j, n int) {
+	j &= blockCols - 4
+	for i := range n {
+		r, v := (*[4]uint8)(s.record[i&31][j:]), s.value[i&31]
+		h[r[0]] += v
+		h[cells+int(r[1])] += v
+		h[2*cells+int(r[2])] += v
+		h[3*cells+int(r[3])] += v
+	}
+}
+
 func add1(h *[cells]int64, s *stage, j, n int) {
 	for i := range n {
 		h[s.record[i&31][j&63]] += s.value[i&31]
@@ -88,31 +105,38 @@ func add1(h *[cells]int64, s *stage, j, n int) {
 }
 
 // parallelRows is the number of rows from which several goroutines share a
-// node's work.
+// node's rows; fewer they share by inputs.
 const parallelRows = 8192
 
 // build fills hist with the rows of a node. spare holds a histogram for every
 // further goroutine.
-func (m *matrix) build(hist []int64, rows []uint32, gh []int64, c crew, spare [][]int64) {
+func (m *matrix) build(hist []int64, rows []uint32, gh []int64, g *gang, spare [][]int64) {
 	parts := 1
-	if c > 1 && len(rows) >= parallelRows {
-		parts = min(int(c), len(spare)+1)
+	if len(rows) >= parallelRows {
+		parts = min(int(g.crew), len(spare)+1)
 	}
-	c.each(parts, func(p int) {
+	g.each(parts, func(p int) {
 		h := hist
 		if p > 0 {
 			h = spare[p-1]
 		}
-		clear(h)
-		part := rows[len(rows)*p/parts : len(rows)*(p+1)/parts]
-		for i := range m.blocks {
-			b := &m.blocks[i]
-			b.add(h[b.first*cells:(b.first+b.cols)*cells], part, gh)
-		}
+		m.fill(h, rows[len(rows)*p/parts:len(rows)*(p+1)/parts], gh, 0, m.cols)
 	})
 	for _, h := range spare[:parts-1] {
 		for i, v := range h {
 			hist[i] += v
+		}
+	}
+}
+
+// fill makes the histograms of inputs lo … hi-1 from rows; lo is a multiple of
+// 8. hist is that of all inputs.
+func (m *matrix) fill(hist []int64, rows []uint32, gh []int64, lo, hi int) {
+	clear(hist[lo*cells : hi*cells])
+	for i := range m.blocks {
+		b := &m.blocks[i]
+		if from, to := max(lo, b.first), min(hi, b.first+b.cols); from < to {
+			b.add(hist[b.first*cells:], rows, gh, from-b.first, to-b.first)
 		}
 	}
 }

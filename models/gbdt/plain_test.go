@@ -255,7 +255,9 @@ func TestSameTreesAsThePlainTrainer(t *testing.T) {
 		}
 		leaves := 2 + rng.IntN(12)
 		threads := 1 + rng.IntN(3)
-		grower := newGrower(newMatrix(p.cols, n, crew(threads)), gh, leaves, crew(threads))
+		gang := newGang(crew(threads))
+		defer gang.end()
+		grower := newGrower(newMatrix(p.cols, n, crew(threads)), gh, leaves, gang)
 		rows := make([]uint32, n)
 		for i := range rows {
 			rows[i] = uint32(i)
@@ -340,9 +342,11 @@ func TestHistogramIsTheDumbSum(t *testing.T) {
 			}
 		}
 		for _, c := range []crew{1, 3} {
-			g := newGrower(newMatrix(cols, n, c), gh, 2, c)
+			gang := newGang(c)
+			g := newGrower(newMatrix(cols, n, c), gh, 2, gang)
 			got := g.histogram()
-			g.m.build(got, rows, gh, c, g.spare)
+			g.m.build(got, rows, gh, gang, g.spare)
+			gang.end()
 			if !slices.Equal(got, want) {
 				t.Errorf("%d columns, %d goroutines: other sums", width, c)
 			}
@@ -403,7 +407,7 @@ func TestSumsAtTheEdge(t *testing.T) {
 			}
 			m := newMatrix([][]uint8{make([]uint8, n)}, n, 1)
 			hist := make([]int64, cells)
-			m.build(hist, rows, b.gh, 1, nil)
+			m.build(hist, rows, b.gh, newGang(1), nil)
 			g, h := gradOf(hist[0]), float64(hessOf(hist[0]))
 			room := float64(n) + 0.5*float64(n)
 			if sign*g > math.MaxInt32 || sign*g < math.MaxInt32-room || h > math.MaxUint32 || h < math.MaxUint32-room {

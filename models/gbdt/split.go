@@ -118,9 +118,14 @@ type candidate struct {
 	best   split
 }
 
-// find returns the best split of a node whose histogram is made. Of equal gains
-// the first input's and lowest bin's wins.
-func (s *searcher) find(o *open) split {
+// groupInputs is how many inputs are searched together. Splits are compared
+// within a group first and then among groups, whoever searches them: it is part
+// of the result's bits.
+const groupInputs = 8
+
+// find returns the best split of a node, whose histogram is made, by the inputs of
+// a group. Of equal gains the first input's and lowest bin's wins.
+func (s *searcher) find(o *open, group int) split {
 	h, rows := float64(hessOf(o.sum)), float64(o.hi-o.lo)
 	least := max(s.minRows*h/rows, s.minHessian/s.unitH)
 	if 2*least > h || rows < 2*s.minRows {
@@ -128,14 +133,12 @@ func (s *searcher) find(o *open) split {
 	}
 	c := candidate{searcher: s, sum: o.sum, least: uint32(math.Ceil(max(least, 1))), limits: o.bounds}
 	c.parent = s.score(gradOf(o.sum)*s.unitG, h*s.unitH, s.l2)
-	byOrder := c.byOrder
 	if s.monotone != nil {
 		c.parent = s.worth(o.sum, o.clamp(s.output(o.sum)), s.l2)
-		byOrder = c.byOrderWithin
 	}
 	c.best.gain = minGain
-	for in, use := range s.use {
-		if !use || s.sets != nil && !overlap(o.sets, s.sets[in]) {
+	for in := group * groupInputs; in < min(len(s.use), (group+1)*groupInputs); in++ {
+		if !s.use[in] || s.sets != nil && !overlap(o.sets, s.sets[in]) {
 			continue
 		}
 		h := (*[cells]int64)(o.hist[in*cells:])
@@ -143,9 +146,9 @@ func (s *searcher) find(o *open) split {
 			c.byLevel(int32(in), h)
 			continue
 		}
-		byOrder(int32(in), h, h[0], false)
+		c.byNumber(int32(in), h, h[0], false)
 		if h[0] != 0 {
-			byOrder(int32(in), h, 0, true)
+			c.byNumber(int32(in), h, 0, true)
 		}
 	}
 	if c.best.gain == minGain {
@@ -154,8 +157,31 @@ func (s *searcher) find(o *open) split {
 	return c.best
 }
 
-// byOrder tries each cut of an input of numbers; left starts with missing, or
-// without it. It works in units of the fixed point, with L2 in those too, and
+// groups is how many groups the inputs make.
+func (s *searcher) groups() int { return (len(s.use) + groupInputs - 1) / groupInputs }
+
+// best returns the first of the largest gain.
+func best(of []split) split {
+	var b split
+	for i := range of {
+		if of[i].gain > b.gain {
+			b = of[i]
+		}
+	}
+	return b
+}
+
+// byNumber tries each cut of an input of numbers; left starts with missing, or
+// without it.
+func (c *candidate) byNumber(in int32, h *[cells]int64, left int64, missingRight bool) {
+	if c.monotone != nil {
+		c.byOrderWithin(in, h, left, missingRight)
+		return
+	}
+	c.byOrder(in, h, left, missingRight)
+}
+
+// byOrder works in units of the fixed point, with L2 in those too, and
 // compares fractions without dividing. Products are rounded before they are
 // added, on machines too that could do both at once.
 func (c *candidate) byOrder(in int32, h *[cells]int64, left int64, missingRight bool) {
