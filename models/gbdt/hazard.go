@@ -91,7 +91,7 @@ func (f *ends) watch(i int) {
 			return
 		}
 		f.risk[i]++
-		if known <= until && known <= at+age {
+		if known <= at+age {
 			f.end[i] = 2 - uint8(f.rows.y[i])
 			return
 		}

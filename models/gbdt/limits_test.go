@@ -77,6 +77,28 @@ func TestMonotoneIsKeptAndProved(t *testing.T) {
 	}
 }
 
+// A bound column of few numbers is not taken for a category, nor into a pair.
+func TestBoundColumnsMakeNoStatistics(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 3))
+	tab := &models.Table{Columns: []models.Column{{Name: "n"}, {Name: "k", Kind: models.Category}}, X: make([][]float64, 2)}
+	for range 6000 {
+		n, k := rng.IntN(60), rng.IntN(60)
+		tab.X[0], tab.X[1] = append(tab.X[0], float64(n)), append(tab.X[1], float64(k))
+		tab.Y = append(tab.Y, float64(uint32(n*61+k)*2654435761>>31))
+	}
+	uses := func(l Limits) bool {
+		m := fitTable(t, Learner{Trees: 20, Limits: l}, tab)
+		return slices.ContainsFunc(m.enc.stats, func(s stat) bool { return s.a == 0 || s.b == 0 })
+	}
+	if !uses(Limits{}) || uses(Limits{Monotone: []int8{1, 0}}) {
+		t.Errorf("statistics of a free column %v, of a bound one %v", uses(Limits{}), uses(Limits{Monotone: []int8{1, 0}}))
+	}
+	l := Limits{Together: [][]int{{0, 1}, {1, 2}}}
+	if !l.pairs(0, 1) || l.pairs(0, 2) || !l.pairs(0, -1) || !(Limits{}).pairs(0, 2) {
+		t.Error("pairs are not those that may meet")
+	}
+}
+
 // The proof is right about each tree: it answers what trying every pair of rows
 // on a grid that holds a point of every bin answers.
 func TestProofIsTheDumbOne(t *testing.T) {

@@ -567,3 +567,53 @@ func TestCuts(t *testing.T) {
 		}
 	})
 }
+
+// Whole columns are binned as single numbers are, by a grid or without.
+func TestColumnsAreBinnedAsNumbers(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 7))
+	n, grids := gridRows+5, 0
+	for name, draw := range map[string]func() float64{
+		"normal":     rng.NormFloat64,
+		"few":        func() float64 { return float64(rng.IntN(7)) },
+		"two":        func() float64 { return float64(rng.IntN(2)) },
+		"repeating":  func() float64 { return float64(rng.IntN(300)) - 150 },
+		"crowded":    func() float64 { return math.Exp(30 * rng.NormFloat64()) },
+		"huge":       func() float64 { return math.MaxFloat64 * (2*rng.Float64() - 1) },
+		"tiny":       func() float64 { return 5e-324 * float64(rng.IntN(900)) },
+		"both zeros": func() float64 { return math.Copysign(float64(rng.IntN(2)), rng.NormFloat64()) },
+	} {
+		x := make([]float64, n)
+		for i := range x {
+			if x[i] = draw(); rng.IntN(20) == 0 {
+				x[i] = math.NaN()
+			}
+		}
+		cuts := cutsOf(x, maxBins)
+		x = append(append(x, cuts...), math.MaxFloat64, -math.MaxFloat64, 0)
+		got := make([]uint8, len(x))
+		binColumn(got, cuts, x)
+		for i, v := range x {
+			if want := binOf(cuts, v); got[i] != want {
+				t.Fatalf("%s: %v falls into bin %d, want %d", name, v, got[i], want)
+			}
+		}
+		grids += b2i(newGrid(cuts) != nil)
+	}
+	if grids < 4 || grids > 7 {
+		t.Errorf("%d of 8 columns have a grid: the test does not see both ways", grids)
+	}
+}
+
+func TestSortedByDigits(t *testing.T) {
+	rng := rand.New(rand.NewPCG(8, 8))
+	x := make([]float64, radixFrom+9)
+	for i := range x {
+		x[i] = rng.NormFloat64() * math.Exp(200*rng.NormFloat64())
+	}
+	copy(x, []float64{0, math.MaxFloat64, -math.MaxFloat64, 5e-324, -5e-324, 1, 1})
+	want := slices.Clone(x)
+	slices.Sort(want)
+	if sortNumbers(x); !slices.Equal(x, want) {
+		t.Error("not in order")
+	}
+}

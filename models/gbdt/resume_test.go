@@ -135,6 +135,9 @@ func TestFewRowsDrawnByGradientLearnAsWell(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if share := float64(m.(*Model).trees[0][0].rows) / 20_000; l.GradientFraction > 0 && math.Abs(share-l.GradientFraction) > 0.02 {
+			t.Errorf("the first tree has seen a share of %v", share)
+		}
 		sum := 0.0
 		for i, p := range predictions(t, m.(*Model), test) {
 			sum -= math.Log(math.Abs(1 - test.Y[i] - p))
