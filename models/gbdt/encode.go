@@ -3,6 +3,7 @@ package gbdt
 import (
 	"math"
 	"slices"
+	"sync"
 
 	"bellwether/models"
 	"bellwether/models/target"
@@ -104,13 +105,13 @@ func (s *stat) groups(x [][]float64) (group []uint32, distinct []uint64) {
 func (p *planner) fitRates(s *stat) (rates, counts []float64) {
 	group, distinct := s.groups(p.rows.x)
 	s.keys = distinct
-	s.counters = p.order.Final(group, len(distinct), p.y, p.w)
+	s.counters = p.order().Final(group, len(distinct), p.y, p.w)
 	s.strength = p.Targets.Strength
 	if s.strength == 0 {
 		s.strength = target.Strength(s.counters)
 	}
 	before := make([]target.Counter, len(group))
-	p.order.Before(before, group, len(distinct), p.y, p.w)
+	p.order().Before(before, group, len(distinct), p.y, p.w)
 	rates, counts = make([]float64, len(group)), make([]float64, len(group))
 	for i, c := range before {
 		rates[i] = target.Mean(c, s.prior, s.strength)
@@ -124,7 +125,7 @@ type planner struct {
 	Learner
 	rows  *sample
 	y, w  []float64 // the labels as statistics count them, within [0, 1], and their weights
-	order *target.Order
+	order func() *target.Order // made when the first statistic needs it
 	prior float64
 	enc   *encoder
 	cols  [][]uint8 // the bins of each input
@@ -137,7 +138,7 @@ func newPlanner(p Learner, rows *sample, of fitting, seed uint64) *planner {
 		rows:    rows,
 		y:       y,
 		w:       w,
-		order:   target.NewOrder(len(rows.y), rows.at, rows.known, seed),
+		order:   sync.OnceValue(func() *target.Order { return target.NewOrder(len(rows.y), rows.at, rows.known, seed) }),
 		prior:   meanOf(y, w),
 		enc:     &encoder{},
 	}

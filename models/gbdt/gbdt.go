@@ -14,10 +14,17 @@
 // same bytes at any number of threads and, where rows have times, for any order
 // of arrival within one.
 //
+// What trees are fitted to is an Objective: log loss, squared error, Poisson, the
+// order within groups, or when and how cases end (Hazard), whose leaves hold a
+// step for each age. Limits bind them: an answer that may only rise with a
+// column, which Model.Monotone then proves by walking the trees, and columns that
+// may not meet on one path.
+//
 // Columns of kind models.Category with at most 31 levels are split natively
 // (levels sorted by gradient). Wider ones enter as two statistics: how often
 // the label was true in that category among the outcomes the row could know
-// (target.Order), shrunk to the overall rate, and how frequent the category is.
+// (target.Order), shrunk to the overall rate, and how frequent the category is;
+// of labels that are not 0 or 1, their mean between the least and the largest.
 // Pairs of columns, and numbers that repeat taken as categories, enter as such
 // rates too, if a fast first pass finds that they explain what single columns
 // leave over. Final statistics are frozen into the model.
@@ -202,40 +209,40 @@ func (l Learner) fit(ctx context.Context, train, valid *models.Table, seed uint6
 
 // begin reads the labels of the training rows and checks that all that is asked
 // goes together.
-func (p Learner) begin(rows *sample) (fitting, error) {
-	of, err := p.Objective.begin(rows)
+func (l Learner) begin(rows *sample) (fitting, error) {
+	of, err := l.Objective.begin(rows)
 	if err != nil {
 		return nil, fmt.Errorf("gbdt: %w", err)
 	}
-	if err := p.Limits.check(rows.columns); err != nil {
+	if err := l.Limits.check(rows.columns); err != nil {
 		return nil, err
 	}
 	differ := func() error { return differ(rows.y) }
 	if e, ok := of.(*ends); ok {
 		differ = e.differ
-		if p.Base != nil || p.GradientFraction < 1 || p.Limits.anyBound() {
+		if l.Base != nil || l.GradientFraction < 1 || l.Limits.anyBound() {
 			return nil, fmt.Errorf("gbdt: Base, GradientFraction and Monotone are not for Hazard")
 		}
 	}
-	if p.Base != nil && !finite(*p.Base) {
-		return nil, fmt.Errorf("gbdt: Base is %v", *p.Base)
+	if l.Base != nil && !finite(*l.Base) {
+		return nil, fmt.Errorf("gbdt: Base is %v", *l.Base)
 	}
-	if err := p.follows(len(rows.x)); err != nil {
+	if err := l.follows(len(rows.x)); err != nil {
 		return nil, err
 	}
 	return of, differ()
 }
 
-// follows reports why the fit cannot go on from p.From.
-func (p Learner) follows(width int) error {
-	if p.From == nil {
+// follows reports why the fit cannot go on from l.From.
+func (l Learner) follows(width int) error {
+	if l.From == nil {
 		return nil
 	}
-	if p.From.width != width {
-		return fmt.Errorf("%w: From has %d, train %d", models.ErrWidth, p.From.width, width)
+	if l.From.width != width {
+		return fmt.Errorf("%w: From has %d, train %d", models.ErrWidth, l.From.width, width)
 	}
-	h, _ := p.Objective.(Hazard)
-	if p.Base != nil || p.From.loss != p.Objective.answer() || !slices.Equal(p.From.Ages(), h.Ages) {
+	h, _ := l.Objective.(Hazard)
+	if l.Base != nil || l.From.loss != l.Objective.answer() || !slices.Equal(l.From.Ages(), h.Ages) {
 		return fmt.Errorf("gbdt: From has another objective, or Base is set beside it")
 	}
 	return nil
