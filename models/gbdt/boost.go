@@ -249,31 +249,16 @@ func (b *booster) stepsOf(t tree) []float64 {
 // nothing is left to learn.
 func (b *booster) scale() bool {
 	n := len(b.gh)
-	type sums struct{ g, h float64 }
-	parts := make([]sums, (n+gradientRows-1)/gradientRows)
+	parts := make([][4]float64, (n+gradientRows-1)/gradientRows)
 	c := crew(b.Threads)
 	c.blocks(n, gradientRows, func(block, lo, hi int) {
-		var odd, even sums // so that an addition need not wait for the one before
-		part := b.gh[lo:hi]
-		for ; len(part) >= 2; part = part[2:] {
-			g, h := derivativesOf(part[0])
-			even.g += math.Abs(g)
-			even.h += h
-			g, h = derivativesOf(part[1])
-			odd.g += math.Abs(g)
-			odd.h += h
-		}
-		for _, v := range part {
-			g, h := derivativesOf(v)
-			odd.g += math.Abs(g)
-			odd.h += h
-		}
-		parts[block] = sums{even.g + odd.g, even.h + odd.h}
+		done := sumFast(&parts[block], b.gh[lo:hi])
+		sumPlain(&parts[block], b.gh[lo+done:hi])
 	})
-	var all sums
+	var all struct{ g, h float64 }
 	for _, s := range parts {
-		all.g += s.g
-		all.h += s.h
+		all.h += s[0] + s[2]
+		all.g += s[1] + s[3]
 	}
 	if !(all.g > 0 && all.h > 0) {
 		return false
@@ -285,13 +270,28 @@ func (b *booster) scale() bool {
 	}
 	b.search.unitG, b.search.unitH = 1/perG, 1/perH
 	c.blocks(n, gradientRows, func(_, lo, hi int) {
-		part := b.gh[lo:hi]
-		for i, v := range part {
-			g, h := derivativesOf(v)
-			part[i] = pack(int32(whole(g*perG)), uint32(whole(h*perH)))
-		}
+		done := packFast(b.gh[lo:hi], perG, perH)
+		packPlain(b.gh[lo+done:hi], perG, perH)
 	})
 	return true
+}
+
+// sumPlain adds to sums the hessians and the gradients' magnitudes of even rows,
+// then of odd ones: so an addition need not wait for the one before. It defines
+// what the vector code answers, as packPlain does.
+func sumPlain(sums *[4]float64, gh []int64) {
+	for i, v := range gh {
+		g, h := derivativesOf(v)
+		sums[2*(i&1)] += h
+		sums[2*(i&1)+1] += math.Abs(g)
+	}
+}
+
+func packPlain(gh []int64, perG, perH float64) {
+	for i, v := range gh {
+		g, h := derivativesOf(v)
+		gh[i] = pack(int32(whole(g*perG)), uint32(whole(h*perH)))
+	}
 }
 
 // whole returns the lowest bits of a number rounded, half to even.
@@ -313,10 +313,16 @@ func (b *booster) draw(rng *rand.Rand) []uint32 {
 	if b.GradientFraction < 1 {
 		return b.drawByGradient(rng)
 	}
+	if b.RowFraction >= 1 {
+		for i := range b.all {
+			b.all[i] = uint32(i)
+		}
+		return b.all
+	}
 	rows := b.all[:0]
 	limit := uint64(b.RowFraction * (1 << 53))
 	for i := range b.gh {
-		if b.RowFraction >= 1 || rng.Uint64()>>11 < limit {
+		if rng.Uint64()>>11 < limit {
 			rows = append(rows, uint32(i))
 		}
 	}

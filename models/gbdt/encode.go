@@ -124,7 +124,7 @@ func (p *planner) fitRates(s *stat) (rates, counts []float64) {
 type planner struct {
 	Learner
 	rows  *sample
-	y, w  []float64 // the labels as statistics count them, within [0, 1], and their weights
+	y, w  []float64            // the labels as statistics count them, within [0, 1], and their weights
 	order func() *target.Order // made when the first statistic needs it
 	prior float64
 	enc   *encoder

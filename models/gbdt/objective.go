@@ -98,7 +98,13 @@ func (LogLoss) start(mean float64) float64      { return math.Log(mean / (1 - me
 func (SquaredError) start(mean float64) float64 { return mean }
 func (Poisson) start(mean float64) float64      { return math.Log(mean) }
 
-func (LogLoss) derive(gh []int64, score, y []float64) {
+func (o LogLoss) derive(gh []int64, score, y []float64) {
+	done := deriveFast(gh, score, y)
+	o.derivePlain(gh[done:], score[done:], y[done:])
+}
+
+// derivePlain defines what the vector code answers.
+func (LogLoss) derivePlain(gh []int64, score, y []float64) {
 	y = y[:len(gh)]
 	for i, s := range score[:len(gh)] {
 		q := lesser(math.Abs(s))

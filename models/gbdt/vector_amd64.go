@@ -9,6 +9,7 @@ import (
 )
 
 //go:generate sh -c "cd ../../tools && go run ./vector -pkg gbdt -out ../models/gbdt/leaves_amd64.s -stubs ../models/gbdt/leaves_amd64.go"
+//go:generate sh -c "cd ../../tools && go run ./vector -gradients -pkg gbdt -out ../models/gbdt/gradients_amd64.s -stubs ../models/gbdt/gradients_amd64.go"
 
 var hasVectors = cpu.X86.HasAVX2 && cpu.X86.HasBMI1
 
@@ -23,4 +24,34 @@ func (f *factored) fastSum(a, b []uint64, rows []uint32) float64 {
 		return leafSum64(of, other, unsafe.SliceData(f.table), unsafe.SliceData(rows), len(rows), blocks, &f.values[0])
 	}
 	return leafSum32(of, other, unsafe.SliceData(f.table), unsafe.SliceData(rows), len(rows), blocks, &f.values[0])
+}
+
+// deriveFast, sumFast and packFast do what their plain twins do for as many of the
+// first rows as the vector code takes, and return how many.
+
+func deriveFast(gh []int64, score, y []float64) int {
+	n := len(gh) &^ 3
+	if !hasVectors || n == 0 {
+		return 0
+	}
+	deriveLogLoss(&gh[0], &score[:n][0], &y[:n][0], n)
+	return n
+}
+
+func sumFast(sums *[4]float64, gh []int64) int {
+	n := len(gh) &^ 1
+	if !hasVectors || n == 0 {
+		return 0
+	}
+	sumDerivatives(sums, &gh[0], n)
+	return n
+}
+
+func packFast(gh []int64, perG, perH float64) int {
+	n := len(gh) &^ 1
+	if !hasVectors || n == 0 {
+		return 0
+	}
+	packDerivatives(&gh[0], perG, perH, n)
+	return n
 }

@@ -1,11 +1,14 @@
 // Command vector writes the vector code of models/gbdt for amd64: the sums over
-// the leaves that factored scoring leaves reachable. Its plain twin, factored.sum,
-// is the definition; a test holds the two equal to the last bit.
+// the leaves that factored scoring leaves reachable, and what a fit does to the
+// derivatives of all rows. Plain twins are the definition; tests hold them equal
+// to the last bit.
 //
 //	cd tools && go run ./vector -pkg gbdt -out ../models/gbdt/leaves_amd64.s -stubs ../models/gbdt/leaves_amd64.go
+//	cd tools && go run ./vector -gradients -pkg gbdt -out ../models/gbdt/gradients_amd64.s -stubs ../models/gbdt/gradients_amd64.go
 package main
 
 import (
+	"flag"
 	"fmt"
 
 	. "github.com/mmcloughlin/avo/build"
@@ -20,9 +23,15 @@ const (
 )
 
 func main() {
+	ofGradients := flag.Bool("gradients", false, "write the code over derivatives, not that over leaves")
+	flag.Parse()
 	ConstraintExpr("amd64,!purego")
-	kernel(32)
-	kernel(64)
+	if *ofGradients {
+		gradients()
+	} else {
+		kernel(32)
+		kernel(64)
+	}
 	Generate()
 }
 
