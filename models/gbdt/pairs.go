@@ -71,7 +71,7 @@ func choosePairs(ctx context.Context, plan *planner, seed uint64) ([]pair, error
 		return nil, err
 	}
 	p, rows := scout.Learner, scout.rows
-	pairs := candidates(rows, p.Limits)
+	pairs := candidates(rows, p.Limits, crew(p.Threads))
 	if len(pairs) == 0 {
 		return nil, nil
 	}
@@ -141,18 +141,18 @@ func newScout(plan *planner, seed uint64) (*planner, fitting, error) {
 
 // candidates are the allowed combinations of the columns that repeat themselves;
 // of many columns, those of most values.
-func candidates(rows *sample, limits Limits) []pair {
+func candidates(rows *sample, limits Limits, c crew) []pair {
 	type column struct{ at, levels int }
+	levels := make([]int, len(rows.x))
+	c.each(len(levels), func(j int) { levels[j] = distinct(rows.x[j]) })
 	var found []column
-	for j, c := range rows.columns {
-		s := stat{a: j, b: -1}
-		_, distinct := s.groups(rows.x)
+	for j, col := range rows.columns {
 		most := float64(len(rows.y))
-		if c.Kind == models.Numeric {
+		if col.Kind == models.Numeric {
 			most *= repeats
 		}
-		if len(distinct) > 1 && float64(len(distinct)) <= most {
-			found = append(found, column{j, len(distinct)})
+		if levels[j] > 1 && float64(levels[j]) <= most {
+			found = append(found, column{j, levels[j]})
 		}
 	}
 	slices.SortStableFunc(found, func(a, b column) int { return cmp.Compare(b.levels, a.levels) })
@@ -168,6 +168,25 @@ func candidates(rows *sample, limits Limits) []pair {
 		}
 	}
 	return slices.DeleteFunc(pairs, func(p pair) bool { return !limits.pairs(p.a, p.b) })
+}
+
+// distinct counts the numbers of a column, all missing ones as one.
+func distinct(x []float64) int {
+	sorted, n := make([]float64, 0, len(x)), 0
+	for _, v := range x {
+		if v == v {
+			sorted = append(sorted, v)
+		} else {
+			n = 1
+		}
+	}
+	sortNumbers(sorted)
+	for i, v := range sorted {
+		if i == 0 || v != sorted[i-1] {
+			n++
+		}
+	}
+	return n
 }
 
 // scoutSample takes every so many-th row.
