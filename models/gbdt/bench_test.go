@@ -117,11 +117,13 @@ func BenchmarkFit(b *testing.B) {
 				}
 				c.l.Threads = threads
 				b.ResetTimer()
+				before := processorTime()
 				for b.Loop() {
 					if _, err := c.l.Fit(context.Background(), t, nil, 1); err != nil {
 						b.Fatal(err)
 					}
 				}
+				b.ReportMetric(float64(processorTime()-before)/float64(b.N), "cpu-ns/op")
 			})
 		}
 	}

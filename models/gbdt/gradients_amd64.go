@@ -18,3 +18,8 @@ func sumDerivatives(sums *[4]float64, gh *int64, n int)
 //
 //go:noescape
 func packDerivatives(gh *int64, perG float64, perH float64, n int)
+
+// prefetch asks the caches for the records, of size bytes, and derivatives of n rows, one or more.
+//
+//go:noescape
+func prefetch(data *uint8, size int, gh *int64, rows *uint32, n int)

@@ -223,3 +223,22 @@ DATA even<>+20(SB)/4, $0x00000002
 DATA even<>+24(SB)/4, $0x00000004
 DATA even<>+28(SB)/4, $0x00000006
 GLOBL even<>(SB), RODATA|NOPTR, $32
+
+// func prefetch(data *uint8, size int, gh *int64, rows *uint32, n int)
+// Requires: MMX+
+TEXT ·prefetch(SB), NOSPLIT, $0-40
+	MOVQ data+0(FP), AX
+	MOVQ size+8(FP), CX
+	MOVQ gh+16(FP), DX
+	MOVQ rows+24(FP), BX
+	MOVQ n+32(FP), SI
+
+rows:
+	MOVL       (BX), DI
+	PREFETCHT0 (DX)(DI*8)
+	IMULQ      CX, DI
+	PREFETCHT0 (AX)(DI*1)
+	ADDQ       $0x04, BX
+	DECQ       SI
+	JNE        rows
+	RET

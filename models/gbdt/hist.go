@@ -1,5 +1,7 @@
 package gbdt
 
+import "encoding/binary"
+
 // cells is the size of an input's histogram: one cell for each byte.
 const cells = 256
 
@@ -30,6 +32,7 @@ func (b *block) add(hist []int64, rows []uint32, gh []int64, lo, hi int) {
 	for len(rows) > 0 {
 		n := min(staged, len(rows))
 		s.load(b, rows[:n], gh)
+		b.ahead(rows[n:min(2*n, len(rows))], gh)
 		j := lo
 		for ; j+8 <= hi; j += 8 {
 			add8((*[8 * cells]int64)(hist[j*cells:]), &s, j, n)
@@ -50,24 +53,41 @@ func (s *stage) load(b *block, rows []uint32, gh []int64) {
 	case 8:
 		for i, r := range rows {
 			s.value[i&31] = gh[r]
-			*(*[8]uint8)(s.record[i&31][:]) = [8]uint8(b.data[8*int(r) : 8*int(r)+8])
+			copy8(s.record[i&31][:8], b.data[8*int(r):][:8])
 		}
 	case 16:
 		for i, r := range rows {
 			s.value[i&31] = gh[r]
-			*(*[16]uint8)(s.record[i&31][:]) = [16]uint8(b.data[16*int(r) : 16*int(r)+16])
+			to, from := s.record[i&31][:16], b.data[16*int(r):][:16]
+			copy8(to, from)
+			copy8(to[8:], from[8:])
 		}
 	case 32:
 		for i, r := range rows {
 			s.value[i&31] = gh[r]
-			*(*[32]uint8)(s.record[i&31][:]) = [32]uint8(b.data[32*int(r) : 32*int(r)+32])
+			copy32(s.record[i&31][:32], b.data[32*int(r):][:32])
 		}
 	default:
 		for i, r := range rows {
 			s.value[i&31] = gh[r]
-			s.record[i&31] = [64]uint8(b.data[64*int(r) : 64*int(r)+64])
+			to, from := s.record[i&31][:], b.data[64*int(r):][:64]
+			copy32(to, from)
+			copy32(to[32:], from[32:])
 		}
 	}
+}
+
+// copy8 and copy32 are copies without the call that an array's assignment is.
+func copy8(to, from []uint8) {
+	binary.LittleEndian.PutUint64(to, binary.LittleEndian.Uint64(from))
+}
+
+func copy32(to, from []uint8) {
+	to, from = to[:32], from[:32]
+	copy8(to, from)
+	copy8(to[8:], from[8:])
+	copy8(to[16:], from[16:])
+	copy8(to[24:], from[24:])
 }
 
 // add8 adds the eight inputs from j on: 16 KB of histogram, which stays in the

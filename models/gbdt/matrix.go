@@ -1,5 +1,7 @@
 package gbdt
 
+import "encoding/binary"
+
 // A block holds the bins of at most 64 inputs, row after row, in 8, 16, 32 or 64
 // bytes: a row's record is at most one cache line.
 type block struct {
@@ -51,7 +53,8 @@ func (b *block) fill8(cols [][]uint8, j, lo, hi int) {
 	c0, c1, c2, c3 := cols[0][lo:hi], cols[1][lo:hi], cols[2][lo:hi], cols[3][lo:hi]
 	c4, c5, c6, c7 := cols[4][lo:hi], cols[5][lo:hi], cols[6][lo:hi], cols[7][lo:hi]
 	for i := range c0 {
-		at := (lo+i)*b.size + j
-		*(*[8]uint8)(b.data[at : at+8]) = [8]uint8{c0[i], c1[i], c2[i], c3[i], c4[i], c5[i], c6[i], c7[i]}
+		w := uint64(c0[i]) | uint64(c1[i])<<8 | uint64(c2[i])<<16 | uint64(c3[i])<<24 |
+			uint64(c4[i])<<32 | uint64(c5[i])<<40 | uint64(c6[i])<<48 | uint64(c7[i])<<56
+		binary.LittleEndian.PutUint64(b.data[(lo+i)*b.size+j:], w)
 	}
 }

@@ -55,3 +55,10 @@ func packFast(gh []int64, perG, perH float64) int {
 	packDerivatives(&gh[0], perG, perH, n)
 	return n
 }
+
+// ahead asks for the rows of the block that will be used next.
+func (b *block) ahead(rows []uint32, gh []int64) {
+	if len(rows) > 0 {
+		prefetch(&b.data[0], b.size, &gh[0], &rows[0], len(rows))
+	}
+}

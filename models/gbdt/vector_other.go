@@ -10,3 +10,5 @@ func deriveFast([]int64, []float64, []float64) int { return 0 }
 func sumFast(*[4]float64, []int64) int { return 0 }
 
 func packFast([]int64, float64, float64) int { return 0 }
+
+func (b *block) ahead([]uint32, []int64) {}

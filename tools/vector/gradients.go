@@ -16,6 +16,7 @@ func gradients() {
 	logLossKernel()
 	sumKernel()
 	packKernel()
+	prefetchKernel()
 }
 
 // constant is a number in every lane.
@@ -167,5 +168,25 @@ func packKernel() {
 	SUBQ(Imm(2), n)
 	JNE(LabelRef("rows"))
 	VZEROUPPER()
+	RET()
+}
+
+// prefetchKernel asks for rows ahead of their use. It has no twin: it changes
+// nothing.
+func prefetchKernel() {
+	TEXT("prefetch", NOSPLIT, "func(data *uint8, size int, gh *int64, rows *uint32, n int)")
+	Doc("prefetch asks the caches for the records, of size bytes, and derivatives of n rows, one or more.")
+	Pragma("noescape")
+	data, size, gh := Load(Param("data"), GP64()), Load(Param("size"), GP64()), Load(Param("gh"), GP64())
+	rows, n := Load(Param("rows"), GP64()), Load(Param("n"), GP64())
+	row := GP64()
+	Label("rows")
+	MOVL(Mem{Base: rows}, row.As32())
+	PREFETCHT0(Mem{Base: gh, Index: row, Scale: 8})
+	IMULQ(size, row)
+	PREFETCHT0(Mem{Base: data, Index: row, Scale: 1})
+	ADDQ(Imm(4), rows)
+	DECQ(n)
+	JNE(LabelRef("rows"))
 	RET()
 }

@@ -6,7 +6,8 @@ Prints the Go benchmark format: a line a fit, then medians, then ours over their
     go test -c -o /tmp/gbdt.test ../../gbdt
     OMP_WAIT_POLICY=passive venv/bin/python speed.py /tmp/gbdt.test [rounds] [tables] [threads]
 
-Learners take turns within a round, so that what else the machine does meets all.
+Learners take turns within a round, so that what else the machine does meets all;
+cpu-ns is what a fit used of all processors, which a busy machine changes less.
 """
 import os, re, statistics, subprocess, sys, tempfile, time
 import lightgbm as lgb, numpy as np, xgboost as xgb
@@ -20,7 +21,7 @@ THREADS = [int(n) for n in (sys.argv[4] if len(sys.argv) > 4 else "1,2").split("
 def ours(name, threads):
     out = subprocess.run([BINARY, "-test.run", "^$", "-test.bench", f"^BenchmarkFit$/^{name}$/^threads-{threads}$",
                           "-test.benchtime", "1x"], capture_output=True, text=True, check=True).stdout
-    return int(re.search(r"\s(\d+) ns/op", out).group(1))
+    return [int(re.search(r"\s(\d+) " + unit, out).group(1)) for unit in ("ns/op", "cpu-ns/op")]
 
 
 def load(path):
@@ -30,9 +31,9 @@ def load(path):
 
 
 def timed(fit):
-    start = time.perf_counter_ns()
+    start, cpu = time.perf_counter_ns(), time.process_time_ns()
     fit()
-    return time.perf_counter_ns() - start
+    return time.perf_counter_ns() - start, time.process_time_ns() - cpu
 
 
 def lightgbm(x, y, trees, leaves, rate, threads, **more):
@@ -65,7 +66,9 @@ with tempfile.TemporaryDirectory() as d:
             for _ in range(ROUNDS):
                 for learner, fit in fits.items():
                     took[learner].append(fit())
-                    print(f"BenchmarkTrainer/{name}/threads-{threads}/{learner} 1 {took[learner][-1]} ns/op", flush=True)
-            median = {learner: statistics.median(t) for learner, t in took.items()}
-            for learner, m in median.items():
-                print(f"BenchmarkTrainerMedian/{name}/threads-{threads}/{learner} {ROUNDS} {m:.0f} ns/op {median['ours'] / m:.3f} ours/theirs", flush=True)
+                    wall, cpu = took[learner][-1]
+                    print(f"BenchmarkTrainer/{name}/threads-{threads}/{learner} 1 {wall} ns/op {cpu} cpu-ns/op", flush=True)
+            median = {learner: [statistics.median(t) for t in zip(*times)] for learner, times in took.items()}
+            for learner, (wall, cpu) in median.items():
+                print(f"BenchmarkTrainerMedian/{name}/threads-{threads}/{learner} {ROUNDS} {wall:.0f} ns/op {cpu:.0f} cpu-ns/op "
+                      f"{median['ours'][0] / wall:.3f} ours/theirs {median['ours'][1] / cpu:.3f} cpu-ours/theirs", flush=True)
