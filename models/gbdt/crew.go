@@ -54,7 +54,9 @@ func (t *task) work() {
 
 // gang is a crew that stays: growing a tree has thousands of tasks of some ten
 // microseconds, for which starting goroutines takes too long. Its hands look out
-// for the next task for a while before they sleep.
+// for the next task for a while before they sleep. On a machine that is busy with
+// something else a hand may be stopped in the middle of a task; its owner then
+// goes on alone for a while, and for longer the more often that happens.
 type gang struct {
 	crew
 	task  atomic.Pointer[task]
@@ -63,15 +65,24 @@ type gang struct {
 	wake  chan struct{}
 	looks int // how often a hand looks before it sleeps
 	hands sync.WaitGroup
+	alone int // tasks still to be done alone
+	shy   int // how many that are when a hand is late again
 }
 
-// lookouts is how often a hand looks for a task before it sleeps: some twenty
-// microseconds. More hands than processors would look out in each other's way.
-const lookouts = 20_000
+const (
+	// lookouts is how often a hand looks for a task before it sleeps: some ten
+	// microseconds. More hands than processors would look out in each other's way.
+	lookouts = 10_000
+	// late is how often the owner of a task looks for its hands' end before it
+	// takes them for stopped: ten times what a task takes.
+	late = 500_000
+	// leastShy and mostShy are how many tasks are done alone then.
+	leastShy, mostShy = 16, 1 << 14
+)
 
 // newGang starts the hands; end must be called.
 func newGang(c crew) *gang {
-	g := &gang{crew: c, wake: make(chan struct{}, max(int(c), 1)), looks: lookouts}
+	g := &gang{crew: c, wake: make(chan struct{}, max(int(c), 1)), looks: lookouts, shy: leastShy}
 	if int(c) > runtime.GOMAXPROCS(0) {
 		g.looks = 1
 	}
@@ -116,7 +127,8 @@ func (g *gang) hand() {
 
 // each is that of a crew. Only one goroutine may call it.
 func (g *gang) each(n int, f func(i int)) {
-	if g.crew <= 1 || n <= 1 {
+	if g.crew <= 1 || n <= 1 || g.alone > 0 {
+		g.alone = max(g.alone-1, 0)
 		for i := range n {
 			f(i)
 		}
@@ -132,11 +144,17 @@ func (g *gang) each(n int, f func(i int)) {
 	}
 	t.work()
 	g.task.Store(nil)
-	for i := 1; t.busy.Load() > 0; i++ {
+	i := 1
+	for ; t.busy.Load() > 0; i++ {
 		if i%1000 == 0 {
 			runtime.Gosched()
 		}
 	}
+	if i < late {
+		g.shy = max(g.shy-1, leastShy)
+		return
+	}
+	g.alone, g.shy = g.shy, min(2*g.shy, mostShy)
 }
 
 func (g *gang) blocks(n, size int, f func(block, lo, hi int)) {

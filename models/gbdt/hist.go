@@ -1,6 +1,9 @@
 package gbdt
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"sync/atomic"
+)
 
 // cells is the size of an input's histogram: one cell for each byte.
 const cells = 256
@@ -129,20 +132,35 @@ func add1(h *[cells]int64, s *stage, j, n int) {
 const parallelRows = 8192
 
 // build fills hist with the rows of a node. spare holds a histogram for every
-// further goroutine.
+// further goroutine, which takes rows as long as there are any.
 func (m *matrix) build(hist []int64, rows []uint32, gh []int64, g *gang, spare [][]int64) {
-	parts := 1
-	if len(rows) >= parallelRows {
-		parts = min(int(g.crew), len(spare)+1)
+	if len(rows) < parallelRows || len(spare) == 0 {
+		m.fill(hist, rows, gh, 0, m.cols)
+		return
 	}
-	g.each(parts, func(p int) {
+	const size = parallelRows / 2
+	var next atomic.Int64
+	used := make([]bool, len(spare)+1)
+	g.each(len(used), func(p int) {
 		h := hist
 		if p > 0 {
 			h = spare[p-1]
 		}
-		m.fill(h, rows[len(rows)*p/parts:len(rows)*(p+1)/parts], gh, 0, m.cols)
+		for at := int(next.Add(size)) - size; at < len(rows); at = int(next.Add(size)) - size {
+			if !used[p] {
+				clear(h)
+				used[p] = true
+			}
+			m.add(h, rows[at:min(at+size, len(rows))], gh, 0, m.cols)
+		}
 	})
-	for _, h := range spare[:parts-1] {
+	if !used[0] {
+		clear(hist)
+	}
+	for p, h := range spare {
+		if !used[p+1] {
+			continue
+		}
 		for i, v := range h {
 			hist[i] += v
 		}
@@ -153,6 +171,11 @@ func (m *matrix) build(hist []int64, rows []uint32, gh []int64, g *gang, spare [
 // 8. hist is that of all inputs.
 func (m *matrix) fill(hist []int64, rows []uint32, gh []int64, lo, hi int) {
 	clear(hist[lo*cells : hi*cells])
+	m.add(hist, rows, gh, lo, hi)
+}
+
+// add adds rows to the histograms of inputs lo … hi-1.
+func (m *matrix) add(hist []int64, rows []uint32, gh []int64, lo, hi int) {
 	for i := range m.blocks {
 		b := &m.blocks[i]
 		if from, to := max(lo, b.first), min(hi, b.first+b.cols); from < to {
