@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -127,6 +128,29 @@ func BenchmarkFit(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkFitMemory tells what a fit holds beside the table, a row: of 28 inputs,
+// whose bins alone are 28 bytes.
+func BenchmarkFitMemory(b *testing.B) {
+	if testing.Short() {
+		b.Skip("two million rows")
+	}
+	t := numbersTable(2_000_000, 28, 1)
+	held := func() float64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return float64(m.HeapAlloc)
+	}
+	before, most := held(), 0.0
+	l := gbdt.Learner{Trees: 2, Leaves: 255, L2: -1, Progress: func(int, float64, float64) { most = max(most, held()) }}
+	for b.Loop() {
+		if _, err := l.Fit(context.Background(), t, nil, 1); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric((most-before)/float64(t.Len()), "held-B/row")
 }
 
 // TestWriteTables writes the tables of BenchmarkFit for other trainers to the

@@ -44,7 +44,7 @@ func inTens(t *models.Table) *models.Table {
 }
 
 func TestContractOfObjectives(t *testing.T) {
-	l := Learner{Trees: 40, LearningRate: 0.08}
+	l := Learner{Trees: 25, LearningRate: 0.12}
 	for name, c := range map[string]struct {
 		objective Objective
 		options   []modeltest.Option
