@@ -41,7 +41,7 @@ type Column struct {
 type Table struct {
 	Columns []Column
 	X       [][]float64 // w columns of n values; NaN is missing
-	Y       []float64   // label: 0 or 1 (classification)
+	Y       []float64   // label: 0 or 1, or what the learner's objective asks for
 	Weight  []float64   // nil means 1 each
 	At      []int64     // when the row's inputs were taken, Unix seconds; nil: no time
 	Known   []int64     // when its label became known, Unix seconds; math.MaxInt64: not yet
@@ -141,7 +141,7 @@ var (
 type Learner interface {
 	// Name is the learner's short name in leaderboards: "gbdt", "logit".
 	Name() string
-	// Fit learns P(Y = 1) from train. valid, if not nil, may be used to stop
+	// Fit learns P(Y = 1) from train, or what else its objective is. valid, if not nil, may be used to stop
 	// early and for nothing else. The tables are not changed or kept.
 	Fit(ctx context.Context, train, valid *Table, seed uint64) (Model, error)
 }

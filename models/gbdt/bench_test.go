@@ -1,10 +1,17 @@
 package gbdt_test
 
 import (
+	"bufio"
+	"cmp"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
 	"testing"
 
 	"bellwether/models"
@@ -65,16 +72,41 @@ func flightsLike(n int) *models.Table {
 	return t
 }
 
+// numbered is a table with its categories numbered, as trainers that know none
+// take them.
+func numbered(t *models.Table) *models.Table {
+	u := *t
+	u.Columns, u.X = slices.Clone(t.Columns), slices.Clone(t.X)
+	for j, c := range t.Columns {
+		if c.Kind == models.Numeric {
+			continue
+		}
+		levels := slices.Clone(t.X[j])
+		slices.Sort(levels)
+		levels = slices.Compact(levels)
+		u.Columns[j].Kind, u.X[j] = models.Numeric, make([]float64, len(t.X[j]))
+		for i, v := range t.X[j] {
+			k, _ := slices.BinarySearch(levels, v)
+			u.X[j][i] = float64(k)
+		}
+	}
+	return &u
+}
+
+// fits are what BenchmarkFit measures, and testdata/gbdt/speed.py others on.
+var fits = []struct {
+	name string
+	make func() *models.Table
+	l    gbdt.Learner
+	slow bool
+}{
+	{"flights-100kx8-300x31", func() *models.Table { return flightsLike(100_000) }, gbdt.Learner{Trees: 300}, false},
+	{"codes-100kx8-300x31", func() *models.Table { return numbered(flightsLike(100_000)) }, gbdt.Learner{Trees: 300, L2: -1, Targets: gbdt.Targets{Pairs: -1}}, false},
+	{"numbers-1Mx28-50x255", func() *models.Table { return numbersTable(1_000_000, 28, 1) }, gbdt.Learner{Trees: 50, Leaves: 255, LearningRate: 0.1, L2: -1}, true},
+}
+
 func BenchmarkFit(b *testing.B) {
-	for _, c := range []struct {
-		name string
-		make func() *models.Table
-		l    gbdt.Learner
-		slow bool
-	}{
-		{"flights-100kx8-300x31", func() *models.Table { return flightsLike(100_000) }, gbdt.Learner{Trees: 300}, false},
-		{"numbers-1Mx28-50x255", func() *models.Table { return numbersTable(1_000_000, 28, 1) }, gbdt.Learner{Trees: 50, Leaves: 255, LearningRate: 0.1, L2: -1}, true},
-	} {
+	for _, c := range fits {
 		if c.slow && testing.Short() {
 			continue
 		}
@@ -86,12 +118,63 @@ func BenchmarkFit(b *testing.B) {
 				}
 				c.l.Threads = threads
 				b.ResetTimer()
+				before := processorTime()
 				for b.Loop() {
 					if _, err := c.l.Fit(context.Background(), t, nil, 1); err != nil {
 						b.Fatal(err)
 					}
 				}
+				b.ReportMetric(float64(processorTime()-before)/float64(b.N), "cpu-ns/op")
 			})
+		}
+	}
+}
+
+// BenchmarkFitMemory tells what a fit holds beside the table, a row: of 28 inputs,
+// whose bins alone are 28 bytes.
+func BenchmarkFitMemory(b *testing.B) {
+	if testing.Short() {
+		b.Skip("two million rows")
+	}
+	t := numbersTable(2_000_000, 28, 1)
+	held := func() float64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return float64(m.HeapAlloc)
+	}
+	before, most := held(), 0.0
+	l := gbdt.Learner{Trees: 2, Leaves: 255, L2: -1, Progress: func(int, float64, float64) { most = max(most, held()) }}
+	for b.Loop() {
+		if _, err := l.Fit(context.Background(), t, nil, 1); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric((most-before)/float64(t.Len()), "held-B/row")
+}
+
+// TestWriteTables writes the tables of BenchmarkFit for other trainers to the
+// directory BELLWETHER_TABLES: of each, its rows and columns, then the labels and
+// the columns, all as float64. Categories are numbered.
+func TestWriteTables(t *testing.T) {
+	dir := os.Getenv("BELLWETHER_TABLES")
+	if dir == "" {
+		t.Skip("BELLWETHER_TABLES is not set")
+	}
+	for _, c := range fits {
+		tab := numbered(c.make())
+		f, err := os.Create(filepath.Join(dir, c.name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := bufio.NewWriter(f)
+		for _, part := range append([][]float64{{float64(tab.Len()), float64(tab.Width())}, tab.Y}, tab.X...) {
+			if err := binary.Write(w, binary.LittleEndian, part); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := cmp.Or(w.Flush(), f.Close()); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -20,7 +20,7 @@ func cutsOf(col []float64, bins int) []float64 {
 			sorted = append(sorted, x)
 		}
 	}
-	slices.Sort(sorted)
+	sortNumbers(sorted)
 	var value []float64
 	var count []int
 	for _, x := range sorted {
@@ -73,6 +73,58 @@ func quantiles(value []float64, count []int, left, bins int) []float64 {
 	return cuts
 }
 
+// radixFrom is how many numbers are sorted by their digits rather than compared.
+const radixFrom = 2000
+
+// Digits of a number's 64 bits: 6 of 11 bits.
+const (
+	digitBits = 11
+	digits    = (64 + digitBits - 1) / digitBits
+)
+
+// sortNumbers sorts numbers, none of them NaN.
+func sortNumbers(x []float64) {
+	if len(x) < radixFrom {
+		slices.Sort(x)
+		return
+	}
+	from, to := make([]uint64, len(x)), make([]uint64, len(x))
+	var ends [digits][1 << digitBits]uint32
+	for i, v := range x {
+		k := ordered(v)
+		from[i] = k
+		for d := range ends {
+			ends[d][k>>(d*digitBits)&(1<<digitBits-1)]++
+		}
+	}
+	for d := range ends {
+		shift, at := uint(d*digitBits), uint32(0)
+		for v, n := range ends[d] {
+			ends[d][v] = at
+			at += n
+		}
+		for _, k := range from {
+			v := k >> (shift & 63) & (1<<digitBits - 1)
+			to[ends[d][v]] = k
+			ends[d][v]++
+		}
+		from, to = to, from
+	}
+	for i, k := range from {
+		x[i] = unordered(k)
+	}
+}
+
+// ordered returns bits that compare as the numbers do; unordered turns them back.
+func ordered(x float64) uint64 {
+	b := math.Float64bits(x)
+	return b ^ (uint64(int64(b)>>63) | 1<<63)
+}
+
+func unordered(k uint64) float64 {
+	return math.Float64frombits(k ^ (uint64(int64(^k)>>63) | 1<<63))
+}
+
 // between returns a number m with a <= m < b, about half way.
 func between(a, b float64) float64 {
 	m := a/2 + b/2
@@ -97,4 +149,101 @@ func binOf(cuts []float64, x float64) uint8 {
 		n -= half
 	}
 	return uint8(lo + 1)
+}
+
+// Columns of fewer rows, or whose cuts crowd in few places of the grid, are not
+// worth one.
+const (
+	gridSlots = 4096
+	gridRows  = 4096
+	gridCrowd = 3 // cuts that share a slot, on average over the cuts
+)
+
+// grid is binOf for many numbers: it parts the range of the cuts into equal
+// slots and knows of each how many cuts lie before it. A number's slot never
+// falls as the number grows, whatever is rounded, so only the cuts in its own
+// slot are left to compare.
+type grid struct {
+	lo, scale float64
+	first     [gridSlots]uint8
+	cuts      [cells]float64 // +Inf after the last
+}
+
+// newGrid returns nil if the cuts do not suit one.
+func newGrid(cuts []float64) *grid {
+	if len(cuts) == 0 {
+		return nil
+	}
+	g := &grid{lo: cuts[0]}
+	g.scale = (gridSlots - 1) / (cuts[len(cuts)-1] - g.lo)
+	if len(cuts) == 1 {
+		g.scale = 1
+	}
+	if !finite(g.scale) || g.scale == 0 {
+		return nil
+	}
+	for i := range g.cuts {
+		g.cuts[i] = math.Inf(1)
+	}
+	copy(g.cuts[:], cuts)
+	var in [gridSlots]int
+	crowd := 0
+	for _, c := range cuts {
+		k := g.slot(c)
+		in[k]++
+		crowd += 2*in[k] - 1
+	}
+	if crowd > gridCrowd*len(cuts) {
+		return nil
+	}
+	before := 0
+	for k, n := range in {
+		g.first[k] = uint8(before)
+		before += n
+	}
+	return g
+}
+
+// slot returns the slot of a number, any slot for NaN.
+func (g *grid) slot(x float64) int {
+	d := (x - g.lo) * g.scale
+	if d >= gridSlots-1 {
+		return gridSlots - 1
+	}
+	if d > 0 {
+		return int(d)
+	}
+	return 0
+}
+
+// binColumn writes the bin of each number of a column.
+func binColumn(dst []uint8, cuts, x []float64) {
+	var g *grid
+	if len(x) >= gridRows {
+		g = newGrid(cuts)
+	}
+	if g == nil {
+		binByHalves(dst, cuts, x)
+		return
+	}
+	for i, v := range x {
+		b := g.first[g.slot(v)&(gridSlots-1)]
+		for g.cuts[b] < v {
+			b++
+		}
+		if v != v {
+			b = 255
+		}
+		dst[i] = b + 1
+	}
+}
+
+func binByHalves(dst []uint8, cuts, x []float64) {
+	whole := len(x) &^ (lanes - 1)
+	for i := 0; i < whole; i += lanes {
+		binLanes((*[lanes]uint8)(dst[i:]), cuts, x[i:], 1)
+	}
+	for i, v := range x[whole:] {
+		dst[whole+i] = binOf(cuts, v)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"bellwether/models"
 )
@@ -15,129 +16,249 @@ const gradientRows = 4096
 // booster adds trees until they stop helping.
 type booster struct {
 	Learner
-	loss   logLoss
 	seed   uint64
 	rows   *sample
+	of     fitting
+	ends   *ends // of, if it has many outputs; else nil
 	base   float64
-	score  []float64
+	score  []float64 // of each row, and of each of its outputs
 	m      *matrix
 	search *searcher
 	grower *grower
 	gh     []int64
 	all    []uint32 // the rows, as the last tree has sorted them
 	held   *holdout
+	trees  []tree
+	steps  [][]float64 // of each tree's leaves, if there are many outputs
 }
 
 // holdout is the rows that tell when to stop.
 type holdout struct {
-	rows  *sample
+	of    fitting
 	m     *matrix
 	score []float64
 	loss  float64 // the best so far
 	trees int     // how many trees it took
 }
 
-func newBooster(p Learner, rows *sample, enc *encoder, cols [][]uint8, seed uint64) *booster {
+func newBooster(p Learner, rows *sample, of fitting, enc *encoder, cols [][]uint8, seed uint64) *booster {
 	n := len(rows.y)
-	b := &booster{Learner: p, rows: rows, seed: seed, gh: make([]int64, n), all: make([]uint32, n)}
-	b.base = b.loss.base(rows.rate())
-	b.score = make([]float64, n)
-	for i := range b.score {
-		b.score[i] = b.base
+	b := &booster{Learner: p, rows: rows, of: of, seed: seed, gh: make([]int64, n), all: make([]uint32, n)}
+	b.ends, _ = of.(*ends)
+	switch {
+	case p.From != nil:
+		b.base = p.From.base
+	case p.Base != nil:
+		b.base = *p.Base
+	default:
+		b.base = of.base()
 	}
+	b.score = b.startOf(rows)
 	b.m = newMatrix(cols, n, crew(p.Threads))
-	b.search = &searcher{
-		l1: p.L1, l2: p.L2, minRows: float64(p.MinRows), minHessian: p.MinHessian,
-		use: make([]bool, len(cols)),
-	}
-	for _, in := range enc.inputs {
-		b.search.bins = append(b.search.bins, in.bins(enc))
-		b.search.levels = append(b.search.levels, in.kind == levels)
-	}
-	b.grower = newGrower(b.m, b.gh, p.Leaves, crew(p.Threads))
+	b.search = newSearcher(p, enc, len(rows.x))
 	return b
 }
 
-// holdOut makes b stop early by rows.
-func (b *booster) holdOut(enc *encoder, rows *sample) {
-	c := crew(b.Threads)
-	h := &holdout{rows: rows, score: make([]float64, len(rows.y)), loss: math.Inf(1)}
-	h.m = newMatrix(enc.binsOf(rows.x, c), len(rows.y), c)
-	for i := range h.score {
-		h.score[i] = b.base
+// model returns what was learned, after the trees of From.
+func (b *booster) model(l Learner, enc *encoder) *Model {
+	trees, steps := b.trees, b.steps
+	if f := b.From; f != nil {
+		enc, trees = f.enc.followedBy(enc, b.trees)
+		old := make([]tree, len(f.trees))
+		for i, t := range f.trees {
+			old[i] = slices.Clone(t)
+		}
+		trees = append(old, trees...)
 	}
-	b.held = h
+	m := newModel(l, len(b.rows.x), b.base, enc, trees)
+	m.loss = b.Objective.answer()
+	if b.ends != nil {
+		m.hazards = &hazards{ages: slices.Clone(b.ends.ages), base: b.ends.start}
+		if b.From != nil {
+			m.hazards.base = b.From.hazards.base
+			steps = append(slices.Clone(b.From.hazards.steps), steps...)
+		}
+		m.hazards.steps = steps
+		m.hazards.lay(m.trees)
+	}
+	return m
 }
 
-// run returns the trees, cut back to the best on the held out rows.
-func (b *booster) run(ctx context.Context) ([]tree, error) {
-	var trees []tree
-	if h := b.held; h != nil {
-		h.loss = b.meanLoss(h.rows, h.score)
+// startOf returns the scores of rows before the first tree.
+func (b *booster) startOf(rows *sample) []float64 {
+	if b.ends == nil {
+		score := make([]float64, len(rows.y))
+		if b.From != nil {
+			b.From.scorer.scores(score, source{cols: rows.x}, b.base)
+			return score
+		}
+		for i := range score {
+			score[i] = b.base
+		}
+		return score
 	}
+	n := b.ends.outputs()
+	score := make([]float64, n*len(rows.y))
+	if b.From != nil {
+		b.From.hazards.scoresOf(score, b.From.scorer, source{cols: rows.x})
+		return score
+	}
+	for i := 0; i < len(score); i += n {
+		copy(score[i:], b.ends.start)
+	}
+	return score
+}
+
+// holdOut makes b stop early by rows.
+func (b *booster) holdOut(enc *encoder, rows *sample) error {
+	of, err := b.Objective.begin(rows)
+	if err != nil {
+		return err
+	}
+	c := crew(b.Threads)
+	b.held = &holdout{of: of, score: b.startOf(rows), m: newMatrix(enc.binsOf(rows.x, c), len(rows.y), c)}
+	b.held.loss = of.loss(b.held.score, c)
+	return nil
+}
+
+// run grows the trees and cuts them back to the best on the held out rows.
+func (b *booster) run(ctx context.Context) error {
+	c := crew(b.Threads)
+	gang := newGang(c)
+	defer gang.end()
+	b.grower = newGrower(b.m, b.gh, b.Leaves, gang)
 	for k := 0; k < b.Trees; k++ {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
-		if !b.gradients() {
+		rng := rand.New(rand.NewPCG(b.seed, uint64(k)+1))
+		if b.ends != nil {
+			b.ends.aim(rng)
+		}
+		b.of.derive(b.gh, b.score, c)
+		rows := b.draw(rng)
+		if !b.scale() {
 			break
 		}
-		rows := b.draw(k)
 		t := b.grower.grow(b.search, rows)
 		if len(t) == 1 {
 			break
 		}
-		for i := range t {
-			t[i].value *= b.LearningRate
-		}
-		t.fillValues()
-		trees = append(trees, t)
-		b.advance(t, len(rows))
-		heldLoss := math.NaN()
+		b.take(t, len(rows))
+		loss := math.NaN()
 		if h := b.held; h != nil {
-			h.advance(t, crew(b.Threads))
-			heldLoss = b.meanLoss(h.rows, h.score)
-			if heldLoss < h.loss {
-				h.loss, h.trees = heldLoss, k+1
+			b.advance(h.score, h.m)
+			loss = h.of.loss(h.score, c)
+			if loss < h.loss {
+				h.loss, h.trees = loss, k+1
 			}
 		}
 		if b.Progress != nil {
-			b.Progress(k+1, b.meanLoss(b.rows, b.score), heldLoss)
+			b.Progress(k+1, b.of.loss(b.score, c), loss)
 		}
 		if h := b.held; h != nil && b.EarlyStop > 0 && k+1-h.trees >= b.EarlyStop {
 			break
 		}
 	}
 	if b.held != nil && b.EarlyStop > 0 {
-		trees = trees[:b.held.trees]
+		b.trees = b.trees[:b.held.trees]
+		b.steps = b.steps[:min(len(b.steps), b.held.trees)]
 	}
-	return trees, nil
+	return nil
 }
 
-// gradients fills b.gh and sets the units of the fixed point so that the sum
-// over any rows fits: each row is off by at most half a unit. It reports false
-// if nothing is left to learn.
-func (b *booster) gradients() bool {
+// take keeps the grown tree, whose rows stand sorted by leaf in the first n of
+// b.all, and moves the scores of all rows.
+func (b *booster) take(t tree, n int) {
+	if b.ends != nil {
+		b.steps = append(b.steps, b.stepsOf(t))
+	}
+	for i := range t {
+		t[i].value *= b.LearningRate
+	}
+	t.fillValues()
+	b.trees = append(b.trees, t)
+	if n < len(b.gh) {
+		b.advance(b.score, b.m)
+		return
+	}
+	leaves, before := b.grower.open, t.leavesBefore()
+	crew(b.Threads).each(len(leaves), func(i int) {
+		rows := b.all[leaves[i].lo:leaves[i].hi]
+		if b.ends != nil {
+			n := b.ends.outputs()
+			step := b.steps[len(b.steps)-1][before[leaves[i].node]*n:][:n]
+			for _, r := range rows {
+				add(b.score[int(r)*n:], step)
+			}
+			return
+		}
+		v := t[leaves[i].node].value
+		for _, r := range rows {
+			b.score[r] += v
+		}
+	})
+}
+
+// add adds step to the front of score.
+func add(score, step []float64) {
+	for k, v := range step {
+		score[k] += v
+	}
+}
+
+// advance adds the last tree to the scores of the rows of m.
+func (b *booster) advance(score []float64, m *matrix) {
+	t := b.trees[len(b.trees)-1]
+	crew(b.Threads).blocks(m.rows, gradientRows, func(_, lo, hi int) {
+		if b.ends == nil {
+			for i := lo; i < hi; i++ {
+				score[i] += t[t.leafIn(m, i)].value
+			}
+			return
+		}
+		n, steps, before := b.ends.outputs(), b.steps[len(b.steps)-1], t.leavesBefore()
+		for i := lo; i < hi; i++ {
+			add(score[i*n:], steps[before[t.leafIn(m, i)]*n:][:n])
+		}
+	})
+}
+
+// stepsOf returns the step of each output in each leaf, leaves in the order of
+// nodes. A leaf's value is the mean of its buckets' steps towards being won.
+func (b *booster) stepsOf(t tree) []float64 {
+	n := b.ends.outputs()
+	steps, before := make([]float64, (len(t)/2+1)*n), t.leavesBefore()
+	crew(b.Threads).each(len(b.grower.open), func(i int) {
+		l := b.grower.open[i]
+		g, h := make([]float64, n), make([]float64, n)
+		b.ends.leaf(g, h, b.score, b.all[l.lo:l.hi])
+		step := steps[before[l.node]*n:][:n]
+		for k := range step {
+			if h[k] > 0 {
+				step[k] = b.LearningRate * b.search.newton(g[k], h[k])
+			}
+		}
+		t[l.node].value = meanWon(step) / b.LearningRate
+	})
+	return steps
+}
+
+// scale turns the derivatives into fixed point, in units such that the sum over
+// any rows fits: each row is off by at most half a unit. It reports false if
+// nothing is left to learn.
+func (b *booster) scale() bool {
 	n := len(b.gh)
-	type sums struct{ g, h float64 }
-	parts := make([]sums, (n+gradientRows-1)/gradientRows)
+	parts := make([][4]float64, (n+gradientRows-1)/gradientRows)
 	c := crew(b.Threads)
 	c.blocks(n, gradientRows, func(block, lo, hi int) {
-		var s sums
-		for i := lo; i < hi; i++ {
-			g, h := b.loss.gradient(b.score[i], b.rows.y[i])
-			w := b.rows.weight(i)
-			g32, h32 := float32(g*w), float32(h*w)
-			s.g += math.Abs(float64(g32))
-			s.h += float64(h32)
-			b.gh[i] = int64(math.Float32bits(g32))<<32 | int64(math.Float32bits(h32))
-		}
-		parts[block] = s
+		done := sumFast(&parts[block], b.gh[lo:hi])
+		sumPlain(&parts[block], b.gh[lo+done:hi])
 	})
-	var all sums
+	var all struct{ g, h float64 }
 	for _, s := range parts {
-		all.g += s.g
-		all.h += s.h
+		all.h += s[0] + s[2]
+		all.g += s[1] + s[3]
 	}
 	if !(all.g > 0 && all.h > 0) {
 		return false
@@ -149,18 +270,35 @@ func (b *booster) gradients() bool {
 	}
 	b.search.unitG, b.search.unitH = 1/perG, 1/perH
 	c.blocks(n, gradientRows, func(_, lo, hi int) {
-		for i, v := range b.gh[lo:hi] {
-			g := float64(math.Float32frombits(uint32(v >> 32)))
-			h := float64(math.Float32frombits(uint32(v)))
-			b.gh[lo+i] = pack(int32(math.RoundToEven(g*perG)), uint32(math.RoundToEven(h*perH)))
-		}
+		done := packFast(b.gh[lo:hi], perG, perH)
+		packPlain(b.gh[lo+done:hi], perG, perH)
 	})
 	return true
 }
 
-// draw picks the rows and inputs of tree k; the rows ascend.
-func (b *booster) draw(k int) []uint32 {
-	rng := rand.New(rand.NewPCG(b.seed, uint64(k)+1))
+// sumPlain adds to sums the hessians and the gradients' magnitudes of even rows,
+// then of odd ones: so an addition need not wait for the one before. It defines
+// what the vector code answers, as packPlain does.
+func sumPlain(sums *[4]float64, gh []int64) {
+	for i, v := range gh {
+		g, h := derivativesOf(v)
+		sums[2*(i&1)] += h
+		sums[2*(i&1)+1] += math.Abs(g)
+	}
+}
+
+func packPlain(gh []int64, perG, perH float64) {
+	for i, v := range gh {
+		g, h := derivativesOf(v)
+		gh[i] = pack(int32(whole(g*perG)), uint32(whole(h*perH)))
+	}
+}
+
+// whole returns the lowest bits of a number rounded, half to even.
+func whole(x float64) uint64 { return math.Float64bits(float64(x) + rounder) }
+
+// draw picks the rows and inputs of the next tree; the rows ascend.
+func (b *booster) draw(rng *rand.Rand) []uint32 {
 	use := b.search.use
 	n := len(use)
 	take := max(1, int(math.Ceil(b.FeatureFraction*float64(n))))
@@ -172,72 +310,86 @@ func (b *booster) draw(k int) []uint32 {
 			use[i] = true
 		}
 	}
+	if b.GradientFraction < 1 {
+		return b.drawByGradient(rng)
+	}
+	if b.RowFraction >= 1 {
+		for i := range b.all {
+			b.all[i] = uint32(i)
+		}
+		return b.all
+	}
 	rows := b.all[:0]
 	limit := uint64(b.RowFraction * (1 << 53))
 	for i := range b.gh {
-		if b.RowFraction >= 1 || rng.Uint64()>>11 < limit {
+		if rng.Uint64()>>11 < limit {
 			rows = append(rows, uint32(i))
 		}
 	}
 	return rows
 }
 
-// advance adds the tree to the score of each training row. The first n of b.all
-// stand sorted by leaf.
-func (b *booster) advance(t tree, n int) {
-	c := crew(b.Threads)
-	if n < len(b.gh) {
-		c.blocks(len(b.gh), gradientRows, func(_, lo, hi int) { t.addTo(b.score, b.m, lo, hi) })
-		return
+// drawByGradient draws each row with a chance that grows with the length of its
+// derivatives, and lets it stand for as many as it was drawn from: of all draws
+// of so many rows on average the one whose sums vary least (Ibragimov and Gusev,
+// Minimal Variance Sampling, NeurIPS 2019).
+func (b *booster) drawByGradient(rng *rand.Rand) []uint32 {
+	length := make([]float64, len(b.gh))
+	for i, v := range b.gh {
+		length[i] = math.Hypot(derivativesOf(v))
 	}
-	leaves := b.grower.open
-	c.each(len(leaves), func(i int) {
-		v := t[leaves[i].node].value
-		for _, r := range b.all[leaves[i].lo:leaves[i].hi] {
-			b.score[r] += v
+	sure := sureFrom(length, b.GradientFraction*float64(len(length)))
+	rows := b.all[:0]
+	for i, v := range b.gh {
+		p := min(1, length[i]/sure)
+		if !(rng.Float64() < p) {
+			b.gh[i] = 0
+			continue
 		}
-	})
-}
-
-func (h *holdout) advance(t tree, c crew) {
-	c.blocks(len(h.score), gradientRows, func(_, lo, hi int) { t.addTo(h.score, h.m, lo, hi) })
-}
-
-// addTo adds the tree's values to the scores of rows lo … hi-1 of m.
-func (t tree) addTo(score []float64, m *matrix, lo, hi int) {
-	for i := lo; i < hi; i++ {
-		score[i] += t[t.leafOf(func(in int) uint8 { return m.bin(i, in) })].value
+		g, h := derivativesOf(v)
+		b.gh[i] = derivatives(g/p, h/p)
+		rows = append(rows, uint32(i))
 	}
+	return rows
 }
 
-func (b *booster) meanLoss(rows *sample, score []float64) float64 {
-	type sums struct{ loss, w float64 }
-	parts := make([]sums, (len(score)+gradientRows-1)/gradientRows)
-	crew(b.Threads).blocks(len(score), gradientRows, func(block, lo, hi int) {
-		var s sums
-		for i := lo; i < hi; i++ {
-			w := rows.weight(i)
-			s.loss += w * b.loss.loss(score[i], rows.y[i])
-			s.w += w
+// sureFrom returns the length from which a row is drawn for sure, such that the
+// chances length/sure of the others and those sum to take.
+func sureFrom(length []float64, take float64) float64 {
+	sure := math.Inf(1)
+	for {
+		sum, certain := 0.0, 0.0
+		for _, l := range length {
+			if l < sure {
+				sum += l
+			} else {
+				certain++
+			}
 		}
-		parts[block] = s
-	})
-	var all sums
-	for _, s := range parts {
-		all.loss += s.loss
-		all.w += s.w
+		next := sum / max(take-certain, 1)
+		if !(next < sure) || certain >= take {
+			return sure
+		}
+		sure = next
 	}
-	return all.loss / all.w
 }
 
-// residuals returns each row's gradient and hessian as they stand.
+// residuals returns each row's gradient and hessian as they stand, in units in
+// which chance alone makes the squares of the gradients as large as the hessians.
 func (b *booster) residuals() (g, h []float64) {
-	g, h = make([]float64, len(b.score)), make([]float64, len(b.score))
-	for i, s := range b.score {
-		w := b.rows.weight(i)
-		g[i], h[i] = b.loss.gradient(s, b.rows.y[i])
-		g[i] *= w
-		h[i] *= w
+	g, h = make([]float64, len(b.gh)), make([]float64, len(b.gh))
+	b.of.derive(b.gh, b.score, crew(b.Threads))
+	squares, hessians := 0.0, 0.0
+	for i, v := range b.gh {
+		g[i], h[i] = derivativesOf(v)
+		squares += g[i] * g[i]
+		hessians += h[i]
+	}
+	if _, ok := b.Objective.(LogLoss); ok || squares == 0 {
+		return g, h
+	}
+	for i := range g {
+		g[i] *= math.Sqrt(hessians / squares)
 	}
 	return g, h
 }

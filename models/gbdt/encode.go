@@ -2,6 +2,8 @@ package gbdt
 
 import (
 	"math"
+	"slices"
+	"sync"
 
 	"bellwether/models"
 	"bellwether/models/target"
@@ -33,6 +35,14 @@ func (in input) bins(e *encoder) int {
 	return len(in.cuts) + 2
 }
 
+// columns returns the columns of the table the input is made of; b is -1 for one.
+func (in input) columns(e *encoder) (a, b int) {
+	if in.kind == numeric {
+		return in.col, -1
+	}
+	return e.stats[in.stat].a, e.stats[in.stat].b
+}
+
 // stat is what is known of the levels of a column or of a pair of columns.
 type stat struct {
 	a, b            int              // columns; b is -1 for a single one
@@ -47,6 +57,24 @@ func (s *stat) rate(i int) float64 { return target.Mean(s.counters[i], s.prior, 
 type encoder struct {
 	inputs []input
 	stats  []stat
+}
+
+// followedBy returns an encoder of e's inputs and then those of f, and the trees
+// of f for it.
+func (e *encoder) followedBy(f *encoder, trees []tree) (*encoder, []tree) {
+	both := &encoder{inputs: slices.Clone(e.inputs), stats: append(slices.Clone(e.stats), f.stats...)}
+	for _, in := range f.inputs {
+		in.stat += len(e.stats)
+		both.inputs = append(both.inputs, in)
+	}
+	for _, t := range trees {
+		for i := range t {
+			if t[i].kid != 0 {
+				t[i].test.input += int32(len(e.inputs))
+			}
+		}
+	}
+	return both, trees
 }
 
 // keyOf returns the key of a row's level.
@@ -72,18 +100,18 @@ func (s *stat) groups(x [][]float64) (group []uint32, distinct []uint64) {
 	return target.Intern(keys)
 }
 
-// fitRates fits the statistic to rows and returns what each row could know:
+// fitRates fits the statistic to the rows and returns what each row could know:
 // the shrunk rate before it, and how frequent its level is.
-func (s *stat) fitRates(rows *sample, o *target.Order, strength float64) (rates, counts []float64) {
-	group, distinct := s.groups(rows.x)
+func (p *planner) fitRates(s *stat) (rates, counts []float64) {
+	group, distinct := s.groups(p.rows.x)
 	s.keys = distinct
-	s.counters = o.Final(group, len(distinct), rows.y, rows.w)
-	s.strength = strength
-	if strength == 0 {
+	s.counters = p.order().Final(group, len(distinct), p.y, p.w)
+	s.strength = p.Targets.Strength
+	if s.strength == 0 {
 		s.strength = target.Strength(s.counters)
 	}
 	before := make([]target.Counter, len(group))
-	o.Before(before, group, len(distinct), rows.y, rows.w)
+	p.order().Before(before, group, len(distinct), p.y, p.w)
 	rates, counts = make([]float64, len(group)), make([]float64, len(group))
 	for i, c := range before {
 		rates[i] = target.Mean(c, s.prior, s.strength)
@@ -96,18 +124,22 @@ func (s *stat) fitRates(rows *sample, o *target.Order, strength float64) (rates,
 type planner struct {
 	Learner
 	rows  *sample
-	order *target.Order
+	y, w  []float64            // the labels as statistics count them, within [0, 1], and their weights
+	order func() *target.Order // made when the first statistic needs it
 	prior float64
 	enc   *encoder
 	cols  [][]uint8 // the bins of each input
 }
 
-func newPlanner(p Learner, rows *sample, seed uint64) *planner {
+func newPlanner(p Learner, rows *sample, of fitting, seed uint64) *planner {
+	y, w := of.told()
 	return &planner{
 		Learner: p,
 		rows:    rows,
-		order:   target.NewOrder(len(rows.y), rows.at, rows.known, seed),
-		prior:   rows.rate(),
+		y:       y,
+		w:       w,
+		order:   sync.OnceValue(func() *target.Order { return target.NewOrder(len(rows.y), rows.at, rows.known, seed) }),
+		prior:   meanOf(y, w),
 		enc:     &encoder{},
 	}
 }
@@ -160,12 +192,12 @@ func (p *planner) single(j int) {
 func (p *planner) number(in input, x []float64) {
 	in.cuts = cutsOf(x, p.MaxBins)
 	bins := make([]uint8, len(x))
-	varies := false
-	for i, v := range x {
-		bins[i] = binOf(in.cuts, v)
-		varies = varies || bins[i] != bins[0]
+	binColumn(bins, in.cuts, x)
+	varies := uint8(0)
+	for _, b := range bins {
+		varies |= b ^ bins[0]
 	}
-	if varies {
+	if varies != 0 {
 		p.enc.inputs = append(p.enc.inputs, in)
 		p.cols = append(p.cols, bins)
 	}
@@ -194,7 +226,7 @@ func (p *planner) native(s stat, group []uint32, distinct []uint64) {
 // rates adds the statistics of a category, or of a pair.
 func (p *planner) rates(a, b int) {
 	s := stat{a: a, b: b, prior: p.prior}
-	rates, counts := s.fitRates(p.rows, p.order, p.Targets.Strength)
+	rates, counts := p.fitRates(&s)
 	at := len(p.enc.stats)
 	p.enc.stats = append(p.enc.stats, s)
 	p.number(input{kind: rate, stat: at}, rates)
@@ -213,9 +245,7 @@ func (e *encoder) binsOf(x [][]float64, c crew) [][]uint8 {
 		in := e.inputs[k]
 		if in.kind == numeric {
 			cols[k] = make([]uint8, len(x[in.col]))
-			for i, v := range x[in.col] {
-				cols[k][i] = binOf(in.cuts, v)
-			}
+			binColumn(cols[k], in.cuts, x[in.col])
 			return
 		}
 		table := e.binTable(in)

@@ -34,7 +34,7 @@ const (
 // SIGIR 2015; two trees share a word while none has more than 32 leaves.
 type factored struct {
 	base   float64
-	loss   logLoss
+	loss   answer
 	slot   int       // leaves a tree has room for: 32 or 64
 	full   []uint64  // a row with every leaf reachable; whole blocks, filled up with trees of one leaf worth 0
 	values []float64 // of each tree's leaves, slot a tree
@@ -66,7 +66,7 @@ type reach struct {
 // Factor implements models.Factorer. Trees of more than 64 leaves cannot be, nor
 // a model whose tables would be too large.
 func (m *Model) Factor(side []uint8) (models.Factored, bool) {
-	if len(side) != m.width {
+	if len(side) != m.width || m.hazards != nil {
 		return nil, false
 	}
 	f := &factored{base: m.base, loss: m.loss}

@@ -14,10 +14,17 @@
 // same bytes at any number of threads and, where rows have times, for any order
 // of arrival within one.
 //
+// What trees are fitted to is an Objective: log loss, squared error, Poisson, the
+// order within groups, or when and how cases end (Hazard), whose leaves hold a
+// step for each age. Limits bind them: an answer that may only rise with a
+// column, which Model.Monotone then proves by walking the trees, and columns that
+// may not meet on one path.
+//
 // Columns of kind models.Category with at most 31 levels are split natively
 // (levels sorted by gradient). Wider ones enter as two statistics: how often
 // the label was true in that category among the outcomes the row could know
-// (target.Order), shrunk to the overall rate, and how frequent the category is.
+// (target.Order), shrunk to the overall rate, and how frequent the category is;
+// of labels that are not 0 or 1, their mean between the least and the largest.
 // Pairs of columns, and numbers that repeat taken as categories, enter as such
 // rates too, if a fast first pass finds that they explain what single columns
 // leave over. Final statistics are frozen into the model.
@@ -42,6 +49,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 
 	"bellwether/models"
 )
@@ -62,6 +70,12 @@ type Learner struct {
 	EarlyStop       int     // trees without better loss on valid; 30; negative: off
 	Threads         int     // goroutines; GOMAXPROCS
 	Targets         Targets // statistics of categories
+
+	Objective        Objective // what trees are fitted to; LogLoss{}
+	Limits           Limits    // what trees must keep to
+	GradientFraction float64   // of rows drawn for each tree, those of large gradients rather; 1, or RowFraction; not for Hazard
+	Base             *float64  // score of a model without trees; nil: the best one; not for Hazard
+	From             *Model    // a model to go on from: its trees stay, and at most Trees are added; nil: none
 
 	// Progress, if set, is called after each tree, with NaN for the loss on
 	// valid if there is no valid. It never changes the model.
@@ -115,6 +129,10 @@ func (l Learner) filled() (Learner, error) {
 	orF(&l.L2, 1)
 	orF(&l.FeatureFraction, 1)
 	orF(&l.RowFraction, 1)
+	orF(&l.GradientFraction, 1)
+	if l.Objective == nil {
+		l.Objective = LogLoss{}
+	}
 	for _, c := range []struct {
 		name      string
 		v, lo, hi float64
@@ -125,6 +143,7 @@ func (l Learner) filled() (Learner, error) {
 		{"MaxBins", float64(l.MaxBins), 2, maxBins},
 		{"FeatureFraction", l.FeatureFraction, 1e-6, 1},
 		{"RowFraction", l.RowFraction, 1e-6, 1},
+		{"GradientFraction", l.GradientFraction, 1e-6, 1},
 		{"Threads", float64(l.Threads), 1, 1 << 12},
 		{"Targets.Native", float64(l.Targets.Native), 0, maxNative},
 		{"Targets.Strength", l.Targets.Strength, 0, 1e12},
@@ -159,7 +178,8 @@ func (l Learner) fit(ctx context.Context, train, valid *models.Table, seed uint6
 	if err != nil {
 		return nil, err
 	}
-	if err := rows.twoClasses(); err != nil {
+	of, err := p.begin(rows)
+	if err != nil {
 		return nil, err
 	}
 	var held *sample
@@ -171,19 +191,61 @@ func (l Learner) fit(ctx context.Context, train, valid *models.Table, seed uint6
 			return nil, err
 		}
 	}
-	enc, bins, err := prepare(ctx, p, rows, seed)
+	enc, bins, err := prepare(ctx, p, rows, of, seed)
 	if err != nil {
 		return nil, err
 	}
-	b := newBooster(p, rows, enc, bins, seed)
+	b := newBooster(p, rows, of, enc, bins, seed)
 	if held != nil {
-		b.holdOut(enc, held)
+		if err := b.holdOut(enc, held); err != nil {
+			return nil, fmt.Errorf("gbdt: valid: %w", err)
+		}
 	}
-	trees, err := b.run(ctx)
-	if err != nil {
+	if err := b.run(ctx); err != nil {
 		return nil, err
 	}
-	return newModel(l, train.Width(), b.base, enc, trees), nil
+	return b.model(l, enc), nil
+}
+
+// begin reads the labels of the training rows and checks that all that is asked
+// goes together.
+func (l Learner) begin(rows *sample) (fitting, error) {
+	of, err := l.Objective.begin(rows)
+	if err != nil {
+		return nil, fmt.Errorf("gbdt: %w", err)
+	}
+	if err := l.Limits.check(rows.columns); err != nil {
+		return nil, err
+	}
+	differ := func() error { return differ(rows.y) }
+	if e, ok := of.(*ends); ok {
+		differ = e.differ
+		if l.Base != nil || l.GradientFraction < 1 || l.Limits.anyBound() {
+			return nil, fmt.Errorf("gbdt: Base, GradientFraction and Monotone are not for Hazard")
+		}
+	}
+	if l.Base != nil && !finite(*l.Base) {
+		return nil, fmt.Errorf("gbdt: Base is %v", *l.Base)
+	}
+	if err := l.follows(len(rows.x)); err != nil {
+		return nil, err
+	}
+	return of, differ()
+}
+
+// follows reports why the fit cannot go on from l.From.
+func (l Learner) follows(width int) error {
+	if l.From == nil {
+		return nil
+	}
+	if l.From.width != width {
+		return fmt.Errorf("%w: From has %d, train %d", models.ErrWidth, l.From.width, width)
+	}
+	h, _ := l.Objective.(Hazard)
+	if l.Base != nil || l.From.loss != l.Objective.answer() || !slices.Equal(l.From.Ages(), h.Ages) {
+		return fmt.Errorf("gbdt: From has another objective, or Base is set beside it")
+	}
+	return nil
 }
 
 // Refit returns the learner that fits as many trees as m has without stopping
@@ -191,7 +253,11 @@ func (l Learner) fit(ctx context.Context, train, valid *models.Table, seed uint6
 // was loaded, not fitted, keeps only its number of trees.
 func (m *Model) Refit() models.Learner {
 	l := m.learner
-	l.Trees, l.EarlyStop = max(1, m.Trees()), -1
+	l.Trees, l.EarlyStop = m.Trees(), -1
+	if l.From != nil {
+		l.Trees -= l.From.Trees()
+	}
+	l.Trees = max(1, l.Trees)
 	return l
 }
 

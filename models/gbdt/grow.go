@@ -3,7 +3,7 @@ package gbdt
 // grower grows one tree after another over the same rows.
 type grower struct {
 	m      *matrix
-	crew   crew
+	gang   *gang
 	leaves int
 	gh     []int64 // packed gradient and hessian of each row
 	rows   []uint32
@@ -11,6 +11,7 @@ type grower struct {
 	pool   [][]int64 // histograms not in use
 	spare  [][]int64 // one for each further goroutine
 	open   []open
+	found  [2][]split // of a node's two children, by each group of inputs
 }
 
 // open is a leaf that may still be divided.
@@ -20,12 +21,15 @@ type open struct {
 	sum    int64
 	hist   []int64
 	best   split
+	bounds          // of its leaves' outputs
+	sets   []uint64 // the inputs on the way here lie in, a bit each; nil: all
 }
 
-func newGrower(m *matrix, gh []int64, leaves int, c crew) *grower {
-	g := &grower{m: m, crew: c, leaves: leaves, gh: gh}
+// newGrower returns a grower that needs the gang as long as it works.
+func newGrower(m *matrix, gh []int64, leaves int, gang *gang) *grower {
+	g := &grower{m: m, gang: gang, leaves: leaves, gh: gh}
 	g.right = make([]uint32, m.rows)
-	for range int(c) - 1 {
+	for range int(gang.crew) - 1 {
 		g.spare = append(g.spare, g.histogram())
 	}
 	return g
@@ -47,9 +51,13 @@ func (g *grower) grow(s *searcher, rows []uint32) tree {
 	for i := range g.open {
 		g.release(&g.open[i])
 	}
-	root := open{hi: len(rows), hist: g.histogram(), sum: g.total(rows)}
-	g.m.build(root.hist, rows, g.gh, g.crew, g.spare)
-	root.best = s.find(root.hist, root.sum, len(rows))
+	root := open{hi: len(rows), hist: g.histogram(), sum: g.total(rows), bounds: unbound}
+	g.m.build(root.hist, rows, g.gh, g.gang, g.spare)
+	for k := range g.found {
+		g.found[k] = make([]split, s.groups())
+	}
+	g.gang.each(s.groups(), func(k int) { g.found[0][k] = s.find(&root, k) })
+	root.best = best(g.found[0])
 	g.open = append(g.open[:0], root)
 	t := tree{{rows: uint32(len(rows))}}
 	for len(g.open) < g.leaves {
@@ -65,7 +73,7 @@ func (g *grower) grow(s *searcher, rows []uint32) tree {
 		t = g.divide(s, t, best)
 	}
 	for _, l := range g.open {
-		t[l.node].value = s.output(l.sum)
+		t[l.node].value = l.clamp(s.output(l.sum))
 	}
 	return t
 }
@@ -79,7 +87,7 @@ func (g *grower) release(l *open) {
 
 func (g *grower) total(rows []uint32) int64 {
 	parts := make([]int64, (len(rows)+parallelRows-1)/parallelRows)
-	g.crew.blocks(len(rows), parallelRows, func(b, lo, hi int) {
+	g.gang.blocks(len(rows), parallelRows, func(b, lo, hi int) {
 		for _, r := range rows[lo:hi] {
 			parts[b] += g.gh[r]
 		}
@@ -100,6 +108,14 @@ func (g *grower) divide(s *searcher, t tree, i int) tree {
 	t = append(t, node{rows: uint32(mid - p.lo)}, node{rows: uint32(p.hi - mid)})
 	l := open{node: kid, lo: p.lo, hi: mid, sum: p.best.left}
 	r := open{node: kid + 1, lo: mid, hi: p.hi, sum: p.sum - p.best.left}
+	l.bounds, r.bounds = p.bounds, p.bounds
+	if s.monotone != nil {
+		l.bounds, r.bounds = p.parted(p.clamp(s.output(l.sum)), p.clamp(s.output(r.sum)), s.monotone[p.best.test.input])
+	}
+	if s.sets != nil {
+		l.sets = meet(p.sets, s.sets[p.best.test.input])
+		r.sets = l.sets
+	}
 	g.open[i] = l
 	g.open = append(g.open, r)
 	if len(g.open) == g.leaves {
@@ -113,26 +129,8 @@ func (g *grower) divide(s *searcher, t tree, i int) tree {
 		small, large = large, small
 	}
 	small.hist, large.hist = g.histogram(), p.hist
-	g.m.build(small.hist, g.rows[small.lo:small.hi], g.gh, g.crew, g.spare)
+	g.search(s, small, large)
 	both := [2]*open{small, large}
-	subtract := func(lo, hi int) {
-		a, b := large.hist[lo:hi], small.hist[lo:hi]
-		for i, v := range b {
-			a[i] -= v
-		}
-	}
-	subtract(0, len(large.hist))
-	c := g.crew
-	if len(large.hist) < 8*cells {
-		c = 1
-	}
-	c.each(2, func(k int) {
-		o := both[k]
-		o.best = s.find(o.hist, o.sum, o.hi-o.lo)
-		if o.best.gain == 0 {
-			return
-		}
-	})
 	for _, o := range both {
 		if o.best.gain == 0 {
 			g.release(o)
@@ -141,16 +139,48 @@ func (g *grower) divide(s *searcher, t tree, i int) tree {
 	return t
 }
 
+// sharedWork is how many additions of a row to an input's histogram several
+// goroutines share.
+const sharedWork = 16_384
+
+// search makes the histograms of two siblings, of which the larger holds their
+// parent's, and finds their splits.
+func (g *grower) search(s *searcher, small, large *open) {
+	rows := g.rows[small.lo:small.hi]
+	groups, parts, byRows := s.groups(), 1, len(rows) >= parallelRows
+	if (len(rows)+cells)*g.m.cols >= sharedWork {
+		parts = min(int(g.gang.crew), groups)
+	}
+	if byRows {
+		g.m.build(small.hist, rows, g.gh, g.gang, g.spare)
+	}
+	g.gang.each(parts, func(p int) {
+		from, to := groups*p/parts, groups*(p+1)/parts
+		lo, hi := from*groupInputs, min(to*groupInputs, g.m.cols)
+		if !byRows {
+			g.m.fill(small.hist, rows, g.gh, lo, hi)
+		}
+		a, b := large.hist[lo*cells:hi*cells], small.hist[lo*cells:hi*cells]
+		for i, v := range b {
+			a[i] -= v
+		}
+		for k := from; k < to; k++ {
+			g.found[0][k], g.found[1][k] = s.find(small, k), s.find(large, k)
+		}
+	})
+	small.best, large.best = best(g.found[0]), best(g.found[1])
+}
+
 // partition puts the rows of [lo, hi) that go left before those that go right,
 // each side in its old order, and returns how many go left.
 func (g *grower) partition(t test, lo, hi int) int {
 	parts := 1
-	if g.crew > 1 && hi-lo >= parallelRows {
-		parts = int(g.crew)
+	if hi-lo >= parallelRows {
+		parts = int(g.gang.crew)
 	}
 	lefts := make([]int, parts)
 	from := func(p int) int { return lo + (hi-lo)*p/parts }
-	g.crew.each(parts, func(p int) {
+	g.gang.each(parts, func(p int) {
 		lefts[p] = g.partitionPart(t, from(p), from(p+1))
 	})
 	at := lo
@@ -168,13 +198,12 @@ func (g *grower) partition(t test, lo, hi int) int {
 // partitionPart moves the rows that go left to the front of [lo, hi) and writes
 // the others to g.right from lo on. It does not branch on where a row goes.
 func (g *grower) partitionPart(t test, lo, hi int) int {
-	data, words, word, shift := g.m.column(int(t.input))
+	bins := g.m.columns[t.input]
 	off, thr := t.packed()
 	rows, right := g.rows[lo:hi], g.right[lo:hi]
 	l, r := 0, 0
 	for _, row := range rows {
-		bin := uint8(data[int(row)*words+word] >> (shift & 63))
-		bit := int(goesRight(bin, off, thr, t.mask))
+		bit := int(goesRight(bins[row], off, thr, t.mask))
 		rows[l], right[r] = row, row
 		r += bit
 		l += 1 - bit

@@ -1,5 +1,10 @@
 package gbdt
 
+import (
+	"encoding/binary"
+	"sync/atomic"
+)
+
 // cells is the size of an input's histogram: one cell for each byte.
 const cells = 256
 
@@ -19,20 +24,27 @@ const staged = 32
 
 // stage is rows waiting to be added to a histogram.
 type stage struct {
-	record [staged][blockCols / 8]uint64
+	record [staged][blockCols]uint8
 	value  [staged]int64
 }
 
-// add adds rows of the block to hist, the histogram of the block's inputs.
-func (b *block) add(hist []int64, rows []uint32, gh []int64) {
+// add adds rows to the histograms of the block's inputs lo … hi-1; hist is that
+// of all the block's.
+func (b *block) add(hist []int64, rows []uint32, gh []int64, lo, hi int) {
 	var s stage
 	for len(rows) > 0 {
 		n := min(staged, len(rows))
 		s.load(b, rows[:n], gh)
-		for g := 0; g < b.cols/8; g++ {
-			add8((*[8 * cells]int64)(hist[g*8*cells:]), &s, g&7, n)
+		b.ahead(rows[n:min(2*n, len(rows))], gh)
+		j := lo
+		for ; j+8 <= hi; j += 8 {
+			add8((*[8 * cells]int64)(hist[j*cells:]), &s, j, n)
 		}
-		for j := b.cols &^ 7; j < b.cols; j++ {
+		if j+4 <= hi {
+			add4((*[4 * cells]int64)(hist[j*cells:]), &s, j, n)
+			j += 4
+		}
+		for ; j < hi; j++ {
 			add1((*[cells]int64)(hist[j*cells:]), &s, j, n)
 		}
 		rows = rows[n:]
@@ -40,80 +52,134 @@ func (b *block) add(hist []int64, rows []uint32, gh []int64) {
 }
 
 func (s *stage) load(b *block, rows []uint32, gh []int64) {
-	switch b.words {
-	case 1:
+	switch b.size {
+	case 8:
 		for i, r := range rows {
 			s.value[i&31] = gh[r]
-			s.record[i&31][0] = b.data[r]
+			copy8(s.record[i&31][:8], b.data[8*int(r):][:8])
 		}
-	case 2:
+	case 16:
 		for i, r := range rows {
 			s.value[i&31] = gh[r]
-			d := b.data[2*int(r) : 2*int(r)+2]
-			s.record[i&31][0], s.record[i&31][1] = d[0], d[1]
+			to, from := s.record[i&31][:16], b.data[16*int(r):][:16]
+			copy8(to, from)
+			copy8(to[8:], from[8:])
 		}
-	case 4:
+	case 32:
 		for i, r := range rows {
 			s.value[i&31] = gh[r]
-			*(*[4]uint64)(s.record[i&31][:4]) = [4]uint64(b.data[4*int(r) : 4*int(r)+4])
+			copy32(s.record[i&31][:32], b.data[32*int(r):][:32])
 		}
 	default:
 		for i, r := range rows {
 			s.value[i&31] = gh[r]
-			s.record[i&31] = [8]uint64(b.data[8*int(r) : 8*int(r)+8])
+			to, from := s.record[i&31][:], b.data[64*int(r):][:64]
+			copy32(to, from)
+			copy32(to[32:], from[32:])
 		}
 	}
 }
 
-// add8 adds the g-th eight inputs: 16 KB of histogram, which stays in the
+// copy8 and copy32 are copies without the call that an array's assignment is.
+func copy8(to, from []uint8) {
+	binary.LittleEndian.PutUint64(to, binary.LittleEndian.Uint64(from))
+}
+
+func copy32(to, from []uint8) {
+	to, from = to[:32], from[:32]
+	copy8(to, from)
+	copy8(to[8:], from[8:])
+	copy8(to[16:], from[16:])
+	copy8(to[24:], from[24:])
+}
+
+// add8 adds the eight inputs from j on: 16 KB of histogram, which stays in the
 // innermost cache.
-func add8(h *[8 * cells]int64, s *stage, g, n int) {
+func add8(h *[8 * cells]int64, s *stage, j, n int) {
+	j &= blockCols - 8
 	for i := range n {
-		w, v := s.record[i&31][g], s.value[i&31]
-		h[w&255] += v
-		h[cells+(w>>8&255)] += v
-		h[2*cells+(w>>16&255)] += v
-		h[3*cells+(w>>24&255)] += v
-		h[4*cells+(w>>32&255)] += v
-		h[5*cells+(w>>40&255)] += v
-		h[6*cells+(w>>48&255)] += v
-		h[7*cells+(w>>56)] += v
+		r, v := (*[8]uint8)(s.record[i&31][j:]), s.value[i&31]
+		h[r[0]] += v
+		h[cells+int(r[1])] += v
+		h[2*cells+int(r[2])] += v
+		h[3*cells+int(r[3])] += v
+		h[4*cells+int(r[4])] += v
+		h[5*cells+int(r[5])] += v
+		h[6*cells+int(r[6])] += v
+		h[7*cells+int(r[7])] += v
+	}
+}
+
+func add4(h *[4 * cells]int64, s *stage, j, n int) {
+	j &= blockCols - 4
+	for i := range n {
+		r, v := (*[4]uint8)(s.record[i&31][j:]), s.value[i&31]
+		h[r[0]] += v
+		h[cells+int(r[1])] += v
+		h[2*cells+int(r[2])] += v
+		h[3*cells+int(r[3])] += v
 	}
 }
 
 func add1(h *[cells]int64, s *stage, j, n int) {
-	word, shift := j>>3&7, uint(j&7*8)
 	for i := range n {
-		h[uint8(s.record[i&31][word]>>(shift&63))] += s.value[i&31]
+		h[s.record[i&31][j&63]] += s.value[i&31]
 	}
 }
 
 // parallelRows is the number of rows from which several goroutines share a
-// node's work.
+// node's rows; fewer they share by inputs.
 const parallelRows = 8192
 
 // build fills hist with the rows of a node. spare holds a histogram for every
-// further goroutine.
-func (m *matrix) build(hist []int64, rows []uint32, gh []int64, c crew, spare [][]int64) {
-	parts := 1
-	if c > 1 && len(rows) >= parallelRows {
-		parts = min(int(c), len(spare)+1)
+// further goroutine, which takes rows as long as there are any.
+func (m *matrix) build(hist []int64, rows []uint32, gh []int64, g *gang, spare [][]int64) {
+	if len(rows) < parallelRows || len(spare) == 0 {
+		m.fill(hist, rows, gh, 0, m.cols)
+		return
 	}
-	c.each(parts, func(p int) {
+	const size = parallelRows / 2
+	var next atomic.Int64
+	used := make([]bool, len(spare)+1)
+	g.each(len(used), func(p int) {
 		h := hist
 		if p > 0 {
 			h = spare[p-1]
 		}
-		clear(h)
-		part := rows[len(rows)*p/parts : len(rows)*(p+1)/parts]
-		for i := range m.blocks {
-			b := &m.blocks[i]
-			b.add(h[b.first*cells:(b.first+b.cols)*cells], part, gh)
+		for at := int(next.Add(size)) - size; at < len(rows); at = int(next.Add(size)) - size {
+			if !used[p] {
+				clear(h)
+				used[p] = true
+			}
+			m.add(h, rows[at:min(at+size, len(rows))], gh, 0, m.cols)
 		}
 	})
-	for _, h := range spare[:parts-1] {
+	if !used[0] {
+		clear(hist)
+	}
+	for p, h := range spare {
+		if !used[p+1] {
+			continue
+		}
 		for i, v := range h {
 			hist[i] += v
+		}
+	}
+}
+
+// fill makes the histograms of inputs lo … hi-1 from rows; lo is a multiple of
+// 8. hist is that of all inputs.
+func (m *matrix) fill(hist []int64, rows []uint32, gh []int64, lo, hi int) {
+	clear(hist[lo*cells : hi*cells])
+	m.add(hist, rows, gh, lo, hi)
+}
+
+// add adds rows to the histograms of inputs lo … hi-1.
+func (m *matrix) add(hist []int64, rows []uint32, gh []int64, lo, hi int) {
+	for i := range m.blocks {
+		b := &m.blocks[i]
+		if from, to := max(lo, b.first), min(hi, b.first+b.cols); from < to {
+			b.add(hist[b.first*cells:], rows, gh, from-b.first, to-b.first)
 		}
 	}
 }

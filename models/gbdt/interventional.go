@@ -47,13 +47,23 @@ func (m *Model) InterventionalContributions(dst, row, background []float64) (sta
 		for _, t := range m.trees {
 			w.tree = t
 			w.below(0)
-			start += t[t.leafOf(func(input int) uint8 { return w.bins[input][0] })].value
+			start += t[w.leafOf(0)].value
 		}
 	}
 	for j := range dst {
 		dst[j] /= float64(rows)
 	}
 	return m.base + start/float64(rows)
+}
+
+// leafOf returns the leaf one of the mixtures falls into.
+func (w *mixture) leafOf(which int) uint32 {
+	i := uint32(0)
+	for w.tree[i].kid != 0 {
+		n := &w.tree[i]
+		i = n.kid + n.test.right(w.bins[n.test.input][which])
+	}
+	return i
 }
 
 // origin says where a mixed row has a column from.

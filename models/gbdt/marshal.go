@@ -12,18 +12,20 @@ import (
 
 // The bytes of a model, little-endian:
 //
-//	"BWGBDT", version u16
+//	"BWGBDT", version u16: 1 of LogLoss, 2 of other objectives
 //	width u32, base f64
+//	version 2: answer u8; of Hazard: ages u32, of each: age i64, won f64, lost f64
 //	stats u32, of each: a u32, b i32, prior f64, strength f64,
 //	  counted u8, keys u32, of each: key u64 [, n f64, pos f64 if counted]
 //	inputs u32, of each: kind u8, column or stat u32, cuts u32, of each: f64
 //	trees u32, of each: nodes u32, of each: kid u32, rows u32, then
-//	  of a leaf (kid 0) value f64
+//	  of a leaf (kid 0) value f64 [, of each age: won f64, lost f64]
 //	  inside: input u32, mask u32, bin u8, missing right u8, gain f64
 //	CRC-32C of all before u32
 const (
-	magic   = "BWGBDT"
-	version = 1
+	magic     = "BWGBDT"
+	version   = 2
+	ofLogLoss = 1 // the version that has no word for the objective
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -32,11 +34,24 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 func (m *Model) MarshalBinary() ([]byte, error) {
 	le := binary.LittleEndian
 	b := []byte(magic)
-	b = le.AppendUint16(b, version)
+	b = le.AppendUint16(b, m.version())
 	u32 := func(v int) { b = le.AppendUint32(b, uint32(v)) }
 	f64 := func(v float64) { b = le.AppendUint64(b, math.Float64bits(v)) }
 	u32(m.width)
 	f64(m.base)
+	if m.version() > ofLogLoss {
+		b = append(b, uint8(m.loss))
+	}
+	outputs := 0
+	if h := m.hazards; h != nil {
+		outputs = len(h.base)
+		u32(len(h.ages))
+		for i, age := range h.ages {
+			b = le.AppendUint64(b, uint64(age))
+			f64(h.base[causes*i])
+			f64(h.base[causes*i+1])
+		}
+	}
 	u32(len(m.enc.stats))
 	for _, s := range m.enc.stats {
 		u32(s.a)
@@ -67,13 +82,18 @@ func (m *Model) MarshalBinary() ([]byte, error) {
 		}
 	}
 	u32(len(m.trees))
-	for _, t := range m.trees {
+	for k, t := range m.trees {
 		u32(len(t))
+		leaf := 0
 		for _, n := range t {
 			u32(int(n.kid))
 			u32(int(n.rows))
 			if n.kid == 0 {
 				f64(n.value)
+				for i := range outputs {
+					f64(m.hazards.steps[k][leaf+i])
+				}
+				leaf += outputs
 				continue
 			}
 			u32(int(n.test.input))
@@ -83,6 +103,15 @@ func (m *Model) MarshalBinary() ([]byte, error) {
 		}
 	}
 	return le.AppendUint32(b, crc32.Checksum(b, castagnoli)), nil
+}
+
+// version is the first that has words for the model, so that an old model keeps
+// its bytes.
+func (m *Model) version() uint16 {
+	if m.loss == chance {
+		return ofLogLoss
+	}
+	return version
 }
 
 func flag(v bool) uint8 {
@@ -97,15 +126,16 @@ func Load(b []byte) (*Model, error) {
 	if len(b) < len(magic)+2+4 || string(b[:len(magic)]) != magic {
 		return nil, fmt.Errorf("%w: no gbdt model", models.ErrCorrupt)
 	}
-	if v := binary.LittleEndian.Uint16(b[len(magic):]); v != version {
-		return nil, fmt.Errorf("%w: version %d, this program reads %d", models.ErrCorrupt, v, version)
+	v := binary.LittleEndian.Uint16(b[len(magic):])
+	if v < ofLogLoss || v > version {
+		return nil, fmt.Errorf("%w: version %d, this program reads up to %d", models.ErrCorrupt, v, version)
 	}
 	body := b[:len(b)-4]
 	if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(b[len(body):]) {
 		return nil, fmt.Errorf("%w: checksum", models.ErrCorrupt)
 	}
 	r := &reader{b: body[len(magic)+2:]}
-	m := r.model()
+	m := r.model(v)
 	if r.bad == "" && len(r.b) != 0 {
 		r.fail("bytes left over")
 	}
@@ -114,6 +144,9 @@ func Load(b []byte) (*Model, error) {
 	}
 	m.learner.Trees = len(m.trees)
 	m.scorer = newScorer(m)
+	if m.hazards != nil {
+		m.hazards.lay(m.trees)
+	}
 	return m, nil
 }
 
@@ -180,10 +213,17 @@ func (r *reader) len(size int, what string) int {
 // maxWidth bounds the columns of a table.
 const maxWidth = 1 << 20
 
-func (r *reader) model() *Model {
+func (r *reader) model(version uint16) *Model {
 	m := &Model{enc: &encoder{}}
 	m.width = r.below(maxWidth+1, r.u32(), "width")
 	m.base = r.number("base")
+	if version > ofLogLoss {
+		m.loss = answer(r.below(int(answers), uint32(r.u8()), "answer"))
+		r.check(m.loss != chance, "answer")
+	}
+	if m.loss == ending {
+		m.hazards = r.ages()
+	}
 	m.enc.stats = make([]stat, r.len(25, "statistics"))
 	for i := range m.enc.stats {
 		m.enc.stats[i] = r.stat(m.width)
@@ -198,12 +238,24 @@ func (r *reader) model() *Model {
 	}
 	m.trees = make([]tree, r.len(20, "trees"))
 	for i := range m.trees {
-		m.trees[i] = r.tree(m.enc)
+		m.trees[i] = r.tree(m)
 		if r.bad != "" {
 			return nil
 		}
 	}
 	return m
+}
+
+// ages reads the buckets of a model of Hazard and the scores they start from.
+func (r *reader) ages() *hazards {
+	h := &hazards{ages: make([]int64, r.len(24, "ages"))}
+	r.check(len(h.ages) > 0 && len(h.ages) <= maxAges, "ages")
+	for i := range h.ages {
+		h.ages[i] = int64(r.u64())
+		r.check(h.ages[i] > 0 && (i == 0 || h.ages[i-1] < h.ages[i]), "order of ages")
+		h.base = append(h.base, r.number("start"), r.number("start"))
+	}
+	return h
 }
 
 func (r *reader) stat(width int) stat {
@@ -255,12 +307,13 @@ func (r *reader) input(m *Model) input {
 
 // tree reads a tree and makes sure that every node but the root is the child of
 // exactly one before it.
-func (r *reader) tree(e *encoder) tree {
+func (r *reader) tree(m *Model) tree {
 	t := make(tree, r.len(16, "nodes"))
 	if !r.check(len(t) > 0 && len(t) < 2*maxLeaves, "nodes") {
 		return nil
 	}
 	child := make([]bool, len(t)+1)
+	var steps []float64
 	for i := range t {
 		n := &t[i]
 		n.kid, n.rows = r.u32(), r.u32()
@@ -269,6 +322,7 @@ func (r *reader) tree(e *encoder) tree {
 		}
 		if n.kid == 0 {
 			n.value = r.number("value")
+			steps = append(steps, r.steps(m.hazards)...)
 			continue
 		}
 		k := r.below(len(t)-1, n.kid, "child")
@@ -276,14 +330,29 @@ func (r *reader) tree(e *encoder) tree {
 			return nil
 		}
 		child[k], child[k+1] = true, true
-		n.test = r.test(e)
+		n.test = r.test(m.enc)
 		n.gain = r.number("gain")
 		if r.bad != "" {
 			return nil
 		}
 	}
 	t.fillValues()
+	if m.hazards != nil {
+		m.hazards.steps = append(m.hazards.steps, steps)
+	}
 	return t
+}
+
+// steps reads what a leaf adds to each output of h, nothing if h is nil.
+func (r *reader) steps(h *hazards) []float64 {
+	if h == nil {
+		return nil
+	}
+	steps := make([]float64, len(h.base))
+	for i := range steps {
+		steps[i] = r.number("step")
+	}
+	return steps
 }
 
 func (r *reader) test(e *encoder) test {

@@ -1,38 +1,46 @@
 package gbdt
 
-// A block holds the bins of at most 64 inputs, row after row, a byte each, in
-// 1, 2, 4 or 8 words: a row's record is at most one cache line.
+import "encoding/binary"
+
+// A block holds the bins of at most 64 inputs, row after row, in 8, 16, 32 or 64
+// bytes: a row's record is at most one cache line.
 type block struct {
 	first, cols int // inputs first … first+cols-1
-	words       int
-	data        []uint64
+	size        int // of a record
+	data        []uint8
 }
 
 const blockCols = 64
 
-// matrix is the binned rows.
+// matrix is the binned rows, twice: by row for histograms, which read all inputs
+// of a row, and by column for what reads one input of many rows.
 type matrix struct {
-	rows   int
-	cols   int
-	blocks []block
+	rows    int
+	cols    int
+	blocks  []block
+	columns [][]uint8
 }
 
+// newMatrix keeps cols.
 func newMatrix(cols [][]uint8, rows int, c crew) *matrix {
-	m := &matrix{rows: rows, cols: len(cols)}
+	m := &matrix{rows: rows, cols: len(cols), columns: cols}
 	for first := 0; first < len(cols); first += blockCols {
 		n := min(blockCols, len(cols)-first)
-		words := 1
-		for words*8 < n {
-			words *= 2
+		size := 8
+		for size < n {
+			size *= 2
 		}
-		m.blocks = append(m.blocks, block{first: first, cols: n, words: words, data: make([]uint64, words*rows)})
+		m.blocks = append(m.blocks, block{first: first, cols: n, size: size, data: make([]uint8, size*rows)})
 	}
 	c.blocks(rows, 4096, func(_, lo, hi int) {
 		for _, b := range m.blocks {
-			for j, col := range cols[b.first : b.first+b.cols] {
-				word, shift := j/8, uint(j%8*8)
-				for i, bin := range col[lo:hi] {
-					b.data[(lo+i)*b.words+word] |= uint64(bin) << shift
+			j := 0
+			for ; j+8 <= b.cols; j += 8 {
+				b.fill8(cols[b.first+j:], j, lo, hi)
+			}
+			for ; j < b.cols; j++ {
+				for i, bin := range cols[b.first+j][lo:hi] {
+					b.data[(lo+i)*b.size+j] = bin
 				}
 			}
 		}
@@ -40,16 +48,13 @@ func newMatrix(cols [][]uint8, rows int, c crew) *matrix {
 	return m
 }
 
-// column tells where the bins of an input are: word of the row's record and
-// shift in it.
-func (m *matrix) column(col int) (data []uint64, words, word int, shift uint) {
-	b := &m.blocks[col/blockCols]
-	j := col % blockCols
-	return b.data, b.words, j / 8, uint(j % 8 * 8)
-}
-
-// bin returns the bin of one row.
-func (m *matrix) bin(row, col int) uint8 {
-	data, words, word, shift := m.column(col)
-	return uint8(data[row*words+word] >> shift)
+// fill8 writes the bins of eight inputs to their places from j on.
+func (b *block) fill8(cols [][]uint8, j, lo, hi int) {
+	c0, c1, c2, c3 := cols[0][lo:hi], cols[1][lo:hi], cols[2][lo:hi], cols[3][lo:hi]
+	c4, c5, c6, c7 := cols[4][lo:hi], cols[5][lo:hi], cols[6][lo:hi], cols[7][lo:hi]
+	for i := range c0 {
+		w := uint64(c0[i]) | uint64(c1[i])<<8 | uint64(c2[i])<<16 | uint64(c3[i])<<24 |
+			uint64(c4[i])<<32 | uint64(c5[i])<<40 | uint64(c6[i])<<48 | uint64(c7[i])<<56
+		binary.LittleEndian.PutUint64(b.data[(lo+i)*b.size+j:], w)
+	}
 }

@@ -18,7 +18,8 @@ type Model struct {
 	enc     *encoder
 	trees   []tree
 	scorer  *scorer
-	loss    logLoss
+	loss    answer
+	hazards *hazards // of a model of Hazard
 
 	explain   sync.Once
 	explained *explainer // nil until asked for
@@ -157,8 +158,12 @@ func (m *Model) PredictRows(dst, rows []float64) {
 	m.answer(dst, source{rows: rows, width: m.width})
 }
 
-// answer writes the probability of each row.
+// answer writes the answer to each row.
 func (m *Model) answer(dst []float64, src source) {
+	if m.hazards != nil {
+		m.answerEnds(dst, src)
+		return
+	}
 	m.scorer.scores(dst, src, m.base)
 	for i, s := range dst {
 		dst[i] = m.loss.link(s)

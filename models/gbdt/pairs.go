@@ -31,8 +31,8 @@ const scoutStep = 0.3
 const repeats = 0.25
 
 // prepare plans the inputs and bins the training rows.
-func prepare(ctx context.Context, p Learner, rows *sample, seed uint64) (*encoder, [][]uint8, error) {
-	plan := newPlanner(p, rows, seed)
+func prepare(ctx context.Context, p Learner, rows *sample, of fitting, seed uint64) (*encoder, [][]uint8, error) {
+	plan := newPlanner(p, rows, of, seed)
 	plan.singles()
 	chosen, err := choosePairs(ctx, plan, seed)
 	if err != nil {
@@ -66,18 +66,18 @@ func choosePairs(ctx context.Context, plan *planner, seed uint64) ([]pair, error
 	if plan.Targets.Pairs == 0 {
 		return nil, nil
 	}
-	rows := scoutSample(plan.rows)
-	pairs := candidates(rows)
+	scout, of, err := newScout(plan, seed)
+	if err != nil {
+		return nil, err
+	}
+	p, rows := scout.Learner, scout.rows
+	pairs := candidates(rows, p.Limits, crew(p.Threads))
 	if len(pairs) == 0 {
 		return nil, nil
 	}
-	p := plan.Learner
-	p.Trees, p.Leaves, p.LearningRate, p.Progress = scoutTrees, scoutLeaves, 0.2, nil
-	p.FeatureFraction, p.RowFraction = 1, 1
-	scout := newPlanner(p, rows, seed)
 	scout.singles()
-	b := newBooster(p, rows, scout.enc, scout.cols, seed)
-	if _, err := b.run(ctx); err != nil {
+	b := newBooster(p, rows, of, scout.enc, scout.cols, seed)
+	if err := b.run(ctx); err != nil {
 		return nil, err
 	}
 	g, h := b.residuals()
@@ -86,7 +86,7 @@ func choosePairs(ctx context.Context, plan *planner, seed uint64) ([]pair, error
 			return
 		}
 		s := stat{a: pairs[k].a, b: pairs[k].b, prior: scout.prior}
-		rates, _ := s.fitRates(rows, scout.order, p.Targets.Strength)
+		rates, _ := scout.fitRates(&s)
 		pairs[k].bins = binned(rates, scoutBins)
 		pairs[k].gain, _ = explained(pairs[k].bins, g, h)
 	})
@@ -119,20 +119,40 @@ func choosePairs(ctx context.Context, plan *planner, seed uint64) ([]pair, error
 	return chosen, nil
 }
 
-// candidates are the combinations of the columns that repeat themselves; of
-// many columns, those of most values.
-func candidates(rows *sample) []pair {
+// newScout plans the fast first pass: over some of the rows, with the labels as
+// statistics see them.
+func newScout(plan *planner, seed uint64) (*planner, fitting, error) {
+	p := plan.Learner
+	p.Trees, p.Leaves, p.LearningRate, p.Progress = scoutTrees, scoutLeaves, 0.2, nil
+	p.FeatureFraction, p.RowFraction, p.GradientFraction = 1, 1, 1
+	p.From, p.Base = nil, nil
+	rows := *plan.rows
+	rows.y, rows.w = plan.y, plan.w
+	if _, ok := p.Objective.(LogLoss); !ok {
+		p.Objective = SquaredError{}
+	}
+	part := scoutSample(&rows)
+	of, err := p.Objective.begin(part)
+	if err != nil {
+		return nil, nil, err
+	}
+	return newPlanner(p, part, of, seed), of, nil
+}
+
+// candidates are the allowed combinations of the columns that repeat themselves;
+// of many columns, those of most values.
+func candidates(rows *sample, limits Limits, c crew) []pair {
 	type column struct{ at, levels int }
+	levels := make([]int, len(rows.x))
+	c.each(len(levels), func(j int) { levels[j] = distinct(rows.x[j]) })
 	var found []column
-	for j, c := range rows.columns {
-		s := stat{a: j, b: -1}
-		_, distinct := s.groups(rows.x)
+	for j, col := range rows.columns {
 		most := float64(len(rows.y))
-		if c.Kind == models.Numeric {
+		if col.Kind == models.Numeric {
 			most *= repeats
 		}
-		if len(distinct) > 1 && float64(len(distinct)) <= most {
-			found = append(found, column{j, len(distinct)})
+		if levels[j] > 1 && float64(levels[j]) <= most {
+			found = append(found, column{j, levels[j]})
 		}
 	}
 	slices.SortStableFunc(found, func(a, b column) int { return cmp.Compare(b.levels, a.levels) })
@@ -147,7 +167,26 @@ func candidates(rows *sample) []pair {
 			pairs = append(pairs, pair{a: c.at, b: d.at})
 		}
 	}
-	return pairs
+	return slices.DeleteFunc(pairs, func(p pair) bool { return !limits.pairs(p.a, p.b) })
+}
+
+// distinct counts the numbers of a column, all missing ones as one.
+func distinct(x []float64) int {
+	sorted, n := make([]float64, 0, len(x)), 0
+	for _, v := range x {
+		if v == v {
+			sorted = append(sorted, v)
+		} else {
+			n = 1
+		}
+	}
+	sortNumbers(sorted)
+	for i, v := range sorted {
+		if i == 0 || v != sorted[i-1] {
+			n++
+		}
+	}
+	return n
 }
 
 // scoutSample takes every so many-th row.
@@ -162,7 +201,7 @@ func scoutSample(rows *sample) *sample {
 		take = append(take, i)
 	}
 	s := rows.part(take)
-	if s.twoClasses() != nil {
+	if differ(s.y) != nil {
 		return rows
 	}
 	return s
@@ -171,9 +210,7 @@ func scoutSample(rows *sample) *sample {
 func binned(x []float64, most int) []uint8 {
 	cuts := cutsOf(x, most)
 	bins := make([]uint8, len(x))
-	for i, v := range x {
-		bins[i] = binOf(cuts, v)
-	}
+	binColumn(bins, cuts, x)
 	return bins
 }
 

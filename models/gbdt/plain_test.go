@@ -23,11 +23,60 @@ type plainTree struct {
 	levels []bool
 	g, h   []float64 // in units
 	s      *searcher
+
+	together [][]int32 // inputs that may meet; nil: all
 }
 
 type plainSplit struct {
 	gain float64
 	test test
+}
+
+// plainNode is a node's rows, what its outputs must lie within and the inputs
+// tested on the way to it.
+type plainNode struct {
+	rows        []int
+	least, most float64
+	way         []int32
+}
+
+// output is the best output of rows within the node's bounds.
+func (p *plainTree) output(n plainNode, rows []int) float64 {
+	g, h := p.sums(rows)
+	w := -math.Copysign(max(math.Abs(g*p.s.unitG)-p.s.l1, 0)/(h*p.s.unitH+p.s.l2), g)
+	return math.Max(n.least, math.Min(n.most, w))
+}
+
+// takenOff is twice what output w takes off the loss of rows.
+func (p *plainTree) takenOff(rows []int, w, l2 float64) float64 {
+	g, h := p.sums(rows)
+	return -(2*g*p.s.unitG*w + (h*p.s.unitH+l2)*w*w) - 2*p.s.l1*math.Abs(w)
+}
+
+// meets reports whether some set holds the input and all on the way.
+func (p *plainTree) meets(n plainNode, in int) bool {
+	if p.together == nil {
+		return true
+	}
+	return slices.ContainsFunc(p.together, func(set []int32) bool {
+		return slices.Contains(set, int32(in)) && !slices.ContainsFunc(n.way, func(w int32) bool { return !slices.Contains(set, w) })
+	})
+}
+
+// gain is what parting the node so gains; less than nothing if outputs would be
+// in a wrong order.
+func (p *plainTree) gain(n plainNode, left, right []int, in int, l2 float64) float64 {
+	if p.s.monotone == nil {
+		gl, hl := p.sums(left)
+		gr, hr := p.sums(right)
+		g, h := p.sums(n.rows)
+		return p.score(gl, hl, l2) + p.score(gr, hr, l2) - p.score(g, h, p.s.l2)
+	}
+	l, r := p.output(n, left), p.output(n, right)
+	if way := float64(p.s.monotone[in]); way*l > way*r {
+		return -1
+	}
+	return p.takenOff(left, l, l2) + p.takenOff(right, r, l2) - p.takenOff(n.rows, p.output(n, n.rows), p.s.l2)
 }
 
 func (p *plainTree) sums(rows []int) (g, h float64) {
@@ -80,24 +129,26 @@ func (p *plainTree) tests(in int, rows []int) []test {
 	return all
 }
 
-func (p *plainTree) best(rows []int) plainSplit {
+func (p *plainTree) best(n plainNode) plainSplit {
 	best := plainSplit{gain: minGain}
-	g, h := p.sums(rows)
-	least := math.Ceil(max(p.s.minRows*h/float64(len(rows)), p.s.minHessian/p.s.unitH, 1))
+	_, h := p.sums(n.rows)
+	least := math.Ceil(max(p.s.minRows*h/float64(len(n.rows)), p.s.minHessian/p.s.unitH, 1))
 	for in := range p.cols {
 		l2 := p.s.l2
 		if p.levels[in] {
 			l2 += levelL2
 		}
-		for _, t := range p.tests(in, rows) {
-			left, right := p.divide(t, rows)
-			gl, hl := p.sums(left)
-			gr, hr := p.sums(right)
+		if !p.meets(n, in) {
+			continue
+		}
+		for _, t := range p.tests(in, n.rows) {
+			left, right := p.divide(t, n.rows)
+			_, hl := p.sums(left)
+			_, hr := p.sums(right)
 			if hl < least || hr < least {
 				continue
 			}
-			gain := p.score(gl, hl, l2) + p.score(gr, hr, l2) - p.score(g, h, p.s.l2)
-			if gain > best.gain {
+			if gain := p.gain(n, left, right, in, l2); gain > best.gain {
 				best = plainSplit{gain, t}
 			}
 		}
@@ -124,28 +175,45 @@ func (p *plainTree) divide(t test, rows []int) (left, right []int) {
 	return left, right
 }
 
-// leaves returns the rows of each leaf.
-func (p *plainTree) leaves(most int) [][]int {
+// leaves returns the leaves of the tree.
+func (p *plainTree) leaves(most int) []plainNode {
 	rows := make([]int, len(p.g))
 	for i := range rows {
 		rows[i] = i
 	}
-	open := [][]int{rows}
+	open := []plainNode{{rows: rows, least: math.Inf(-1), most: math.Inf(1)}}
 	for len(open) < most {
 		at, best := 0, plainSplit{}
-		for i, rows := range open {
-			if s := p.best(rows); s.gain > best.gain {
+		for i, n := range open {
+			if s := p.best(n); s.gain > best.gain {
 				at, best = i, s
 			}
 		}
 		if best.gain == 0 {
 			break
 		}
-		left, right := p.divide(best.test, open[at])
-		open[at] = left
-		open = append(open, right)
+		l, r := p.children(open[at], best.test)
+		open[at] = l
+		open = append(open, r)
 	}
 	return open
+}
+
+func (p *plainTree) children(n plainNode, t test) (l, r plainNode) {
+	l, r = n, n
+	l.rows, r.rows = p.divide(t, n.rows)
+	l.way = append(slices.Clone(n.way), t.input)
+	r.way = l.way
+	if p.s.monotone != nil {
+		mid := p.output(n, l.rows)/2 + p.output(n, r.rows)/2
+		switch p.s.monotone[t.input] {
+		case 1:
+			l.most, r.least = mid, mid
+		case -1:
+			l.least, r.most = mid, mid
+		}
+	}
+	return l, r
 }
 
 func TestSameTreesAsThePlainTrainer(t *testing.T) {
@@ -182,9 +250,14 @@ func TestSameTreesAsThePlainTrainer(t *testing.T) {
 			p.g, p.h = append(p.g, float64(g)), append(p.h, float64(h))
 		}
 		p.s = s
+		if rng.IntN(2) == 0 {
+			p.limit(rng)
+		}
 		leaves := 2 + rng.IntN(12)
 		threads := 1 + rng.IntN(3)
-		grower := newGrower(newMatrix(p.cols, n, crew(threads)), gh, leaves, crew(threads))
+		gang := newGang(crew(threads))
+		defer gang.end()
+		grower := newGrower(newMatrix(p.cols, n, crew(threads)), gh, leaves, gang)
 		rows := make([]uint32, n)
 		for i := range rows {
 			rows[i] = uint32(i)
@@ -192,25 +265,55 @@ func TestSameTreesAsThePlainTrainer(t *testing.T) {
 		tr := grower.grow(s, rows)
 		got := map[int][]int{}
 		for r := range n {
-			leaf := tr.leafOf(func(in int) uint8 { return p.cols[in][r] })
+			leaf := tr.leafIn(grower.m, r)
 			got[leaf] = append(got[leaf], r)
 		}
 		want := p.leaves(leaves)
 		if len(want) != len(grower.open) {
 			t.Fatalf("%d leaves, want %d", len(grower.open), len(want))
 		}
-		for _, rows := range want {
-			leaf := tr.leafOf(func(in int) uint8 { return p.cols[in][rows[0]] })
+		for _, node := range want {
+			rows := node.rows
+			leaf := tr.leafIn(grower.m, rows[0])
 			if !slices.Equal(got[leaf], rows) {
-				t.Fatalf("leaf %d holds rows %v, want %v", leaf, got[leaf], rows)
+				t.Fatalf("leaf %d holds rows %v, want %v; limits %v, %v", leaf, got[leaf], rows, s.monotone, p.together)
 			}
-			g, h := p.sums(rows)
-			out := -math.Copysign(max(math.Abs(g*s.unitG)-s.l1, 0)/(h*s.unitH+s.l2), g)
+			out := p.output(node, rows)
 			if math.Abs(tr[leaf].value-out) > 1e-12 || int(tr[leaf].rows) != len(rows) {
 				t.Fatalf("leaf %d: value %v of %d rows, want %v of %d", leaf, tr[leaf].value, tr[leaf].rows, out, len(rows))
 			}
 		}
 	})
+}
+
+// limit binds some inputs and keeps some apart.
+func (p *plainTree) limit(rng *rand.Rand) {
+	p.s.monotone = make([]int8, len(p.cols))
+	for in := range p.cols {
+		if !p.levels[in] {
+			p.s.monotone[in] = int8(rng.IntN(3) - 1)
+		}
+	}
+	if rng.IntN(2) == 0 {
+		return
+	}
+	p.s.sets = make([][]uint64, len(p.cols))
+	for in := range p.s.sets {
+		p.s.sets[in] = make([]uint64, 2)
+	}
+	for set := range 70 {
+		var inputs []int32
+		for in := range p.cols {
+			if rng.IntN(max(len(p.cols)/2, 1)) == 0 {
+				inputs = append(inputs, int32(in))
+				p.s.sets[in][set/64] |= 1 << (set % 64)
+			}
+		}
+		p.together = append(p.together, inputs)
+		if set > 2 && rng.IntN(4) > 0 {
+			break
+		}
+	}
 }
 
 func TestHistogramIsTheDumbSum(t *testing.T) {
@@ -239,9 +342,11 @@ func TestHistogramIsTheDumbSum(t *testing.T) {
 			}
 		}
 		for _, c := range []crew{1, 3} {
-			g := newGrower(newMatrix(cols, n, c), gh, 2, c)
+			gang := newGang(c)
+			g := newGrower(newMatrix(cols, n, c), gh, 2, gang)
 			got := g.histogram()
-			g.m.build(got, rows, gh, c, g.spare)
+			g.m.build(got, rows, gh, gang, g.spare)
+			gang.end()
 			if !slices.Equal(got, want) {
 				t.Errorf("%d columns, %d goroutines: other sums", width, c)
 			}
@@ -263,14 +368,17 @@ func TestSumsCannotOverflow(t *testing.T) {
 			rows.w[i] = math.Exp(spread * rng.NormFloat64() / 8)
 			b.score[i] = spread * rng.NormFloat64()
 		}
-		if !b.gradients() {
+		b.of = byRow{LogLoss{}, rows}
+		b.of.derive(b.gh, b.score, 2)
+		if !b.scale() {
 			t.Skip("nothing to learn")
 		}
 		var g, h, worst float64
 		for i, v := range b.gh {
 			g += math.Abs(gradOf(v))
 			h += float64(hessOf(v))
-			wantG, wantH := b.loss.gradient(b.score[i], rows.y[i])
+			p := chance.link(b.score[i])
+			wantG, wantH := p-rows.y[i], p*(1-p)
 			errG := math.Abs(gradOf(v)*b.search.unitG-wantG*rows.w[i]) - 1e-6*rows.w[i]
 			errH := math.Abs(float64(hessOf(v))*b.search.unitH-wantH*rows.w[i]) - 1e-6*rows.w[i]
 			worst = max(worst, errG/b.search.unitG, errH/b.search.unitH)
@@ -282,6 +390,34 @@ func TestSumsCannotOverflow(t *testing.T) {
 			t.Fatalf("a row is off by %v units", worst)
 		}
 	})
+}
+
+// All rows pull one way as hard as they can: the sums come as close to the edge
+// as they may and do not step over it.
+func TestSumsAtTheEdge(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 7, 4095, 4097, 100_003} {
+		for _, sign := range []float64{-1, 1} {
+			b := &booster{Learner: Learner{Threads: 2}, gh: make([]int64, n), search: &searcher{}}
+			rows := make([]uint32, n)
+			for i := range b.gh {
+				b.gh[i], rows[i] = derivatives(sign*0.3, 0.7), uint32(i)
+			}
+			if !b.scale() {
+				t.Fatal("nothing to learn")
+			}
+			m := newMatrix([][]uint8{make([]uint8, n)}, n, 1)
+			hist := make([]int64, cells)
+			m.build(hist, rows, b.gh, newGang(1), nil)
+			g, h := gradOf(hist[0]), float64(hessOf(hist[0]))
+			room := float64(n) + 0.5*float64(n)
+			if sign*g > math.MaxInt32 || sign*g < math.MaxInt32-room || h > math.MaxUint32 || h < math.MaxUint32-room {
+				t.Errorf("%d rows pulling by %v: sums %v and %v", n, sign, g, h)
+			}
+			if per := g * b.search.unitG / float64(n); math.Abs(per-sign*0.3) > 1e-4 {
+				t.Errorf("%d rows pulling by %v: %v each", n, sign, per)
+			}
+		}
+	}
 }
 
 // Walking the trees by raw values gives the bits of every way to score.
@@ -430,4 +566,54 @@ func TestCuts(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Whole columns are binned as single numbers are, by a grid or without.
+func TestColumnsAreBinnedAsNumbers(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 7))
+	n, grids := gridRows+5, 0
+	for name, draw := range map[string]func() float64{
+		"normal":     rng.NormFloat64,
+		"few":        func() float64 { return float64(rng.IntN(7)) },
+		"two":        func() float64 { return float64(rng.IntN(2)) },
+		"repeating":  func() float64 { return float64(rng.IntN(300)) - 150 },
+		"crowded":    func() float64 { return math.Exp(30 * rng.NormFloat64()) },
+		"huge":       func() float64 { return math.MaxFloat64 * (2*rng.Float64() - 1) },
+		"tiny":       func() float64 { return 5e-324 * float64(rng.IntN(900)) },
+		"both zeros": func() float64 { return math.Copysign(float64(rng.IntN(2)), rng.NormFloat64()) },
+	} {
+		x := make([]float64, n)
+		for i := range x {
+			if x[i] = draw(); rng.IntN(20) == 0 {
+				x[i] = math.NaN()
+			}
+		}
+		cuts := cutsOf(x, maxBins)
+		x = append(append(x, cuts...), math.MaxFloat64, -math.MaxFloat64, 0)
+		got := make([]uint8, len(x))
+		binColumn(got, cuts, x)
+		for i, v := range x {
+			if want := binOf(cuts, v); got[i] != want {
+				t.Fatalf("%s: %v falls into bin %d, want %d", name, v, got[i], want)
+			}
+		}
+		grids += b2i(newGrid(cuts) != nil)
+	}
+	if grids < 4 || grids > 7 {
+		t.Errorf("%d of 8 columns have a grid: the test does not see both ways", grids)
+	}
+}
+
+func TestSortedByDigits(t *testing.T) {
+	rng := rand.New(rand.NewPCG(8, 8))
+	x := make([]float64, radixFrom+9)
+	for i := range x {
+		x[i] = rng.NormFloat64() * math.Exp(200*rng.NormFloat64())
+	}
+	copy(x, []float64{0, math.MaxFloat64, -math.MaxFloat64, 5e-324, -5e-324, 1, 1})
+	want := slices.Clone(x)
+	slices.Sort(want)
+	if sortNumbers(x); !slices.Equal(x, want) {
+		t.Error("not in order")
+	}
 }

@@ -16,12 +16,16 @@ type sample struct {
 	x         [][]float64
 	y, w      []float64 // w is nil if all weights are equal
 	at, known []int64
+	group     []int64
 }
 
 // newSample drops rows of weight 0 and, if sorted is set, sorts the others.
 func newSample(t *models.Table, sorted bool) (*sample, error) {
-	if err := t.Check(true); err != nil {
+	if err := t.Check(false); err != nil {
 		return nil, err
+	}
+	if len(t.Y) != t.Len() {
+		return nil, fmt.Errorf("gbdt: %d labels for %d rows", len(t.Y), t.Len())
 	}
 	if t.Len() > maxRows {
 		return nil, fmt.Errorf("gbdt: %d rows, at most %d", t.Len(), maxRows)
@@ -46,7 +50,7 @@ func newSample(t *models.Table, sorted bool) (*sample, error) {
 	if rows != nil && len(rows) < t.Len() || sorted && t.At != nil && rows != nil {
 		t = t.Take(rows)
 	}
-	s := &sample{columns: t.Columns, x: t.X, y: t.Y, at: t.At, known: t.Known}
+	s := &sample{columns: t.Columns, x: t.X, y: t.Y, at: t.At, known: t.Known, group: t.Group}
 	if t.Weight == nil || equal {
 		return s, nil
 	}
@@ -93,6 +97,9 @@ func sortedByContent(t *models.Table, rows []int) []int {
 		if t.Weight != nil && t.Weight[a] != t.Weight[b] {
 			return cmp.Compare(t.Weight[a], t.Weight[b])
 		}
+		if t.Group != nil && t.Group[a] != t.Group[b] {
+			return cmp.Compare(t.Group[a], t.Group[b])
+		}
 		for _, col := range t.X {
 			if c := cmp.Compare(col[a], col[b]); c != 0 {
 				return c
@@ -103,13 +110,6 @@ func sortedByContent(t *models.Table, rows []int) []int {
 	return rows
 }
 
-func (s *sample) twoClasses() error {
-	if slices.Min(s.y) == slices.Max(s.y) {
-		return models.ErrOneClass
-	}
-	return nil
-}
-
 func (s *sample) weight(i int) float64 {
 	if s.w == nil {
 		return 1
@@ -117,18 +117,44 @@ func (s *sample) weight(i int) float64 {
 	return s.w[i]
 }
 
-// rate is the weighted mean of the labels.
-func (s *sample) rate() float64 {
-	pos, n := 0.0, 0.0
-	for i, y := range s.y {
-		w := s.weight(i)
-		pos, n = pos+w*y, n+w
+// mean is the weighted mean of the labels.
+func (s *sample) mean() float64 { return meanOf(s.y, s.w) }
+
+func meanOf(y, w []float64) float64 {
+	sum, n := 0.0, 0.0
+	for i, v := range y {
+		if w == nil {
+			sum, n = sum+v, n+1
+			continue
+		}
+		sum, n = sum+w[i]*v, n+w[i]
 	}
-	return pos / n
+	return sum / n
+}
+
+// meanOf is the weighted mean of f over the rows.
+func (s *sample) meanOf(c crew, f func(i int) float64) float64 {
+	type sums struct{ f, w float64 }
+	parts := make([]sums, (len(s.y)+gradientRows-1)/gradientRows)
+	c.blocks(len(s.y), gradientRows, func(block, lo, hi int) {
+		var p sums
+		for i := lo; i < hi; i++ {
+			w := s.weight(i)
+			p.f += w * f(i)
+			p.w += w
+		}
+		parts[block] = p
+	})
+	var all sums
+	for _, p := range parts {
+		all.f += p.f
+		all.w += p.w
+	}
+	return all.f / all.w
 }
 
 // part returns the given rows, which must ascend.
 func (s *sample) part(rows []int) *sample {
-	t := (&models.Table{Columns: s.columns, X: s.x, Y: s.y, Weight: s.w, At: s.at, Known: s.known}).Take(rows)
-	return &sample{columns: s.columns, x: t.X, y: t.Y, w: t.Weight, at: t.At, known: t.Known}
+	t := (&models.Table{Columns: s.columns, X: s.x, Y: s.y, Weight: s.w, At: s.at, Known: s.known, Group: s.group}).Take(rows)
+	return &sample{columns: s.columns, x: t.X, y: t.Y, w: t.Weight, at: t.At, known: t.Known, group: t.Group}
 }

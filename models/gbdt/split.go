@@ -59,9 +59,31 @@ type searcher struct {
 	minHessian float64
 	unitG      float64 // a gradient of 1 in fixed point, inverted
 	unitH      float64
-	bins       []int  // of each input
-	levels     []bool // the input is split by level
-	use        []bool // the input takes part in this tree
+	bins       []int      // of each input
+	levels     []bool     // the input is split by level
+	use        []bool     // the input takes part in this tree
+	monotone   []int8     // which way outputs must go with the input; nil: no input is bound
+	sets       [][]uint64 // that the input may meet others in, a bit each; nil: all may meet
+}
+
+func newSearcher(p Learner, e *encoder, width int) *searcher {
+	s := &searcher{
+		l1: p.L1, l2: p.L2, minRows: float64(p.MinRows), minHessian: p.MinHessian,
+		use: make([]bool, len(e.inputs)), sets: p.Limits.sets(e, width),
+	}
+	for _, in := range e.inputs {
+		s.bins = append(s.bins, in.bins(e))
+		s.levels = append(s.levels, in.kind == levels)
+		if !p.Limits.anyBound() {
+			continue
+		}
+		way := int8(0)
+		if in.kind == numeric {
+			way = p.Limits.Monotone[in.col]
+		}
+		s.monotone = append(s.monotone, way)
+	}
+	return s
 }
 
 // score is twice what the best output of a node takes off the loss.
@@ -75,12 +97,15 @@ func (s *searcher) score(g, h, l2 float64) float64 {
 
 // output is the best output of a node.
 func (s *searcher) output(sum int64) float64 {
-	g := gradOf(sum) * s.unitG
+	return s.newton(gradOf(sum)*s.unitG, float64(hessOf(sum))*s.unitH)
+}
+
+func (s *searcher) newton(g, h float64) float64 {
 	a := math.Abs(g) - s.l1
 	if a < 0 {
 		return 0
 	}
-	return -math.Copysign(a/(float64(hessOf(sum))*s.unitH+s.l2), g)
+	return -math.Copysign(a/(h+s.l2), g)
 }
 
 // candidate is what one node's search shares among inputs.
@@ -89,33 +114,41 @@ type candidate struct {
 	sum    int64
 	parent float64 // score of the node undivided
 	least  uint32  // hessian each side must have, in fixed point
+	limits bounds  // of the outputs
 	best   split
 }
 
-// find returns the best split of a node with the given histogram and sums; rows
-// is how many rows it holds. Of equal gains the first input's and lowest bin's
-// wins.
-func (s *searcher) find(hist []int64, sum int64, rows int) split {
-	h := float64(hessOf(sum))
-	least := max(s.minRows*h/float64(rows), s.minHessian/s.unitH)
-	if 2*least > h || float64(rows) < 2*s.minRows {
+// groupInputs is how many inputs are searched together. Splits are compared
+// within a group first and then among groups, whoever searches them: it is part
+// of the result's bits.
+const groupInputs = 8
+
+// find returns the best split of a node, whose histogram is made, by the inputs of
+// a group. Of equal gains the first input's and lowest bin's wins.
+func (s *searcher) find(o *open, group int) split {
+	h, rows := float64(hessOf(o.sum)), float64(o.hi-o.lo)
+	least := max(s.minRows*h/rows, s.minHessian/s.unitH)
+	if 2*least > h || rows < 2*s.minRows {
 		return split{}
 	}
-	c := candidate{searcher: s, sum: sum, least: uint32(math.Ceil(max(least, 1)))}
-	c.parent = s.score(gradOf(sum)*s.unitG, h*s.unitH, s.l2)
+	c := candidate{searcher: s, sum: o.sum, least: uint32(math.Ceil(max(least, 1))), limits: o.bounds}
+	c.parent = s.score(gradOf(o.sum)*s.unitG, h*s.unitH, s.l2)
+	if s.monotone != nil {
+		c.parent = s.worth(o.sum, o.clamp(s.output(o.sum)), s.l2)
+	}
 	c.best.gain = minGain
-	for in, use := range s.use {
-		if !use {
+	for in := group * groupInputs; in < min(len(s.use), (group+1)*groupInputs); in++ {
+		if !s.use[in] || s.sets != nil && !overlap(o.sets, s.sets[in]) {
 			continue
 		}
-		h := (*[cells]int64)(hist[in*cells:])
+		h := (*[cells]int64)(o.hist[in*cells:])
 		if s.levels[in] {
 			c.byLevel(int32(in), h)
 			continue
 		}
-		c.byOrder(int32(in), h, h[0], false)
+		c.byNumber(int32(in), h, h[0], false)
 		if h[0] != 0 {
-			c.byOrder(int32(in), h, 0, true)
+			c.byNumber(int32(in), h, 0, true)
 		}
 	}
 	if c.best.gain == minGain {
@@ -124,12 +157,37 @@ func (s *searcher) find(hist []int64, sum int64, rows int) split {
 	return c.best
 }
 
-// byOrder tries each cut of an input of numbers; left starts with missing, or
-// without it. It works in units of the fixed point, with L2 in those too.
+// groups is how many groups the inputs make.
+func (s *searcher) groups() int { return (len(s.use) + groupInputs - 1) / groupInputs }
+
+// best returns the first of the largest gain.
+func best(of []split) split {
+	var b split
+	for i := range of {
+		if of[i].gain > b.gain {
+			b = of[i]
+		}
+	}
+	return b
+}
+
+// byNumber tries each cut of an input of numbers; left starts with missing, or
+// without it.
+func (c *candidate) byNumber(in int32, h *[cells]int64, left int64, missingRight bool) {
+	if c.monotone != nil {
+		c.byOrderWithin(in, h, left, missingRight)
+		return
+	}
+	c.byOrder(in, h, left, missingRight)
+}
+
+// byOrder works in units of the fixed point, with L2 in those too, and
+// compares fractions without dividing. Products are rounded before they are
+// added, on machines too that could do both at once.
 func (c *candidate) byOrder(in int32, h *[cells]int64, left int64, missingRight bool) {
-	sum, total, least := c.sum, hessOf(c.sum), c.least
+	total, least := hessOf(c.sum), c.least
 	last := total - least // hessian the left side may have at most
-	l1, l2 := c.l1/c.unitG, c.l2/c.unitH
+	sum, l1, l2 := gradOf(c.sum), c.l1/c.unitG, c.l2/c.unitH
 	unit := c.unitG * c.unitG / c.unitH
 	best := (c.best.gain + c.parent) / unit
 	at, cut := 0, left
@@ -142,13 +200,15 @@ func (c *candidate) byOrder(in int32, h *[cells]int64, left int64, missingRight 
 		if hl > last {
 			break
 		}
-		gl, gr := math.Abs(gradOf(left))-l1, math.Abs(gradOf(sum-left))-l1
+		gl := gradOf(left)
+		gr := sum - gl
 		if l1 > 0 {
-			gl, gr = max(gl, 0), max(gr, 0)
+			gl, gr = max(math.Abs(gl)-l1, 0), max(math.Abs(gr)-l1, 0)
 		}
 		a, z := float64(hl)+l2, float64(total-hl)+l2
-		if gain := gl*gl/a + gr*gr/z; gain > best {
-			best, at, cut = gain, b+1, left
+		num, den := float64(gl*gl*z)+float64(gr*gr*a), a*z
+		if num > best*den {
+			best, at, cut = num/den, b+1, left
 		}
 	}
 	if at == 0 {
@@ -198,6 +258,9 @@ func (c *candidate) byLevel(in int32, h *[cells]int64) {
 		l2 := c.l2 + levelL2
 		gain := c.score(gradOf(left)*c.unitG, float64(hl)*c.unitH, l2) +
 			c.score(gradOf(c.sum-left)*c.unitG, float64(hr)*c.unitH, l2) - c.parent
+		if c.monotone != nil {
+			gain = c.within(left, l2, 0)
+		}
 		if gain > c.best.gain {
 			mask := ^inLeft
 			if hl >= hr {

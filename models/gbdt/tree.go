@@ -26,11 +26,24 @@ func (t tree) fillValues() {
 	}
 }
 
-// leafOf returns the leaf a row of binned inputs falls into.
-func (t tree) leafOf(bin func(input int) uint8) int {
+// leafIn returns the leaf a row of m falls into.
+func (t tree) leafIn(m *matrix, row int) int {
 	i := uint32(0)
 	for t[i].kid != 0 {
-		i = t[i].kid + t[i].test.right(bin(int(t[i].test.input)))
+		i = t[i].kid + t[i].test.right(m.columns[t[i].test.input][row])
 	}
 	return int(i)
+}
+
+// leavesBefore returns how many leaves come before each node.
+func (t tree) leavesBefore() []int {
+	before := make([]int, len(t))
+	n := 0
+	for i := range t {
+		before[i] = n
+		if t[i].kid == 0 {
+			n++
+		}
+	}
+	return before
 }

@@ -9,6 +9,7 @@ import (
 )
 
 //go:generate sh -c "cd ../../tools && go run ./vector -pkg gbdt -out ../models/gbdt/leaves_amd64.s -stubs ../models/gbdt/leaves_amd64.go"
+//go:generate sh -c "cd ../../tools && go run ./vector -gradients -pkg gbdt -out ../models/gbdt/gradients_amd64.s -stubs ../models/gbdt/gradients_amd64.go"
 
 var hasVectors = cpu.X86.HasAVX2 && cpu.X86.HasBMI1
 
@@ -33,4 +34,41 @@ func (g *group) addTree(s *steps, w *shapleyWork) {
 		return
 	}
 	shapleyTree((*byte)(unsafe.Pointer(&s.edges[0])), len(s.edges)-1, len(g.at), &g.at[0].t[0], &w.open[0], &w.halts[0].down[0], &w.of[0][0])
+}
+
+// deriveFast, sumFast and packFast do what their plain twins do for as many of the
+// first rows as the vector code takes, and return how many.
+
+func deriveFast(gh []int64, score, y []float64) int {
+	n := len(gh) &^ 3
+	if !hasVectors || n == 0 {
+		return 0
+	}
+	deriveLogLoss(&gh[0], &score[:n][0], &y[:n][0], n)
+	return n
+}
+
+func sumFast(sums *[4]float64, gh []int64) int {
+	n := len(gh) &^ 1
+	if !hasVectors || n == 0 {
+		return 0
+	}
+	sumDerivatives(sums, &gh[0], n)
+	return n
+}
+
+func packFast(gh []int64, perG, perH float64) int {
+	n := len(gh) &^ 1
+	if !hasVectors || n == 0 {
+		return 0
+	}
+	packDerivatives(&gh[0], perG, perH, n)
+	return n
+}
+
+// ahead asks for the rows of the block that will be used next.
+func (b *block) ahead(rows []uint32, gh []int64) {
+	if len(rows) > 0 {
+		prefetch(&b.data[0], b.size, &gh[0], &rows[0], len(rows))
+	}
 }

@@ -7,3 +7,11 @@ func (f *factored) fastSum(a, b, _ []uint64, rows []uint32) float64 { return f.s
 
 // addTree is plainTree where there is no vector code.
 func (g *group) addTree(s *steps, w *shapleyWork) { g.plainTree(s, w) }
+
+func deriveFast([]int64, []float64, []float64) int { return 0 }
+
+func sumFast(*[4]float64, []int64) int { return 0 }
+
+func packFast([]int64, float64, float64) int { return 0 }
+
+func (b *block) ahead([]uint32, []int64) {}

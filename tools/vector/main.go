@@ -1,12 +1,14 @@
 // Command vector writes the vector code of models/gbdt for amd64: the sums over
-// the leaves that factored scoring leaves reachable, and the Shapley values of a
-// tree. The plain twins, factored.sum and group.plainTree, are the definition;
-// tests hold the two equal to the last bit.
+// the leaves that factored scoring leaves reachable, the Shapley values of a
+// tree, and what a fit does to the derivatives of all rows. Plain twins are the
+// definition; tests hold them equal to the last bit.
 //
 //	cd tools && go run ./vector -pkg gbdt -out ../models/gbdt/leaves_amd64.s -stubs ../models/gbdt/leaves_amd64.go
+//	cd tools && go run ./vector -gradients -pkg gbdt -out ../models/gbdt/gradients_amd64.s -stubs ../models/gbdt/gradients_amd64.go
 package main
 
 import (
+	"flag"
 	"fmt"
 
 	. "github.com/mmcloughlin/avo/build"
@@ -21,10 +23,16 @@ const (
 )
 
 func main() {
+	ofGradients := flag.Bool("gradients", false, "write the code over derivatives, not that over leaves")
+	flag.Parse()
 	ConstraintExpr("amd64,!purego")
-	kernel(32)
-	kernel(64)
-	shapley()
+	if *ofGradients {
+		gradients()
+	} else {
+		kernel(32)
+		kernel(64)
+		shapley()
+	}
 	Generate()
 }
 
