@@ -19,6 +19,7 @@ var floors = map[string]int{
 	"bellwether/models/target":             0,
 	"bellwether/models/calibrate":          0,
 	"bellwether/models/gbdt":               0,
+	"bellwether/models/picture":            0,
 	"bellwether/models/logit":              0,
 	"bellwether/models/scorecard":          0,
 	"bellwether/models/forest":             0,
@@ -62,6 +63,7 @@ var homes = map[string][]string{
 	"bellwether/serving/gen/bellwether/v1":              {"bellwether/serving/gateway"},
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime": {"bellwether/serving/gateway", "bellwether/serving/gen/bellwether/v1"},
 	"github.com/spf13/cobra":                            {"bellwether/cmd/bellwether"},
+	"gonum.org/v1/plot":                                 {"bellwether/models/picture"},
 }
 
 type pkg struct {
