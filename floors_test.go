@@ -34,6 +34,7 @@ var floors = map[string]int{
 	"bellwether/models/trial":              1,
 	"bellwether/models/registry":           1,
 	"bellwether/models/modeltest":          1,
+	"bellwether/models/tune":               2,
 	"bellwether/routing":                   2,
 	"bellwether/health":                    2,
 	"bellwether/serving/store":             2,
