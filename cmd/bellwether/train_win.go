@@ -87,11 +87,11 @@ func trainWin(ctx context.Context, src features.Source, options features.Options
 			return nil, err
 		}
 	}
-	table := rows.table(rows.labels.Win)
-	if m.data, err = table.describe("offers with an outcome to come", rows); err != nil {
+	table, err := rows.winTable(&cfg)
+	if err != nil {
 		return nil, err
 	}
-	cfg.Eval, cfg.Segments, cfg.Rates = table.first, rows.segments(table), []string{"partner_id"}
+	m.data = table.describe("offers with an outcome to come", rows)
 	m.report, m.win, err = trial.Run(ctx, table.Table, cfg)
 	if err := refused(err); err != nil {
 		return nil, err
@@ -218,16 +218,23 @@ func (r *offerRows) table(label func(record.EventID) (y float64, known int64, co
 	return t
 }
 
-// never is the known time of a label that is open.
-const never = int64(^uint64(0) >> 1)
-
-// describe says what the table is of; no rows at all is Invalid.
-func (t *labelledTable) describe(what string, r *offerRows) ([]string, error) {
+// winTable is the table of the win model, and completes the Config of its trial.
+func (r *offerRows) winTable(cfg *trial.Config) (*labelledTable, error) {
+	t := r.table(r.labels.Win)
 	if t.Len() == 0 {
 		return nil, record.Errorf(record.Refused, "train win", "no offer to learn from: %d events, %d of them offers, %d of leads nobody described", r.stats.Events, r.stats.Offers, r.stats.NoLead)
 	}
+	cfg.Eval, cfg.Segments, cfg.Rates = t.first, r.segments(t), []string{"partner_id"}
+	return t, nil
+}
+
+// never is the known time of a label that is open.
+const never = int64(^uint64(0) >> 1)
+
+// describe says what the table is of.
+func (t *labelledTable) describe(what string, r *offerRows) []string {
 	return []string{fmt.Sprintf("%d %s (%d still open) of %d offers in %d events known from %s to %s", t.Len(), what, t.open, len(r.keys), r.stats.Events,
-		r.stats.From.Format(time.DateOnly), r.stats.To.Format(time.DateOnly))}, nil
+		r.stats.From.Format(time.DateOnly), r.stats.To.Format(time.DateOnly))}
 }
 
 // segments are the parts of the rows the report looks at by themselves.
