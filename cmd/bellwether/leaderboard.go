@@ -41,6 +41,9 @@ func printReport(w io.Writer, r *trial.Report) {
 	}
 	if len(r.Leaderboard) > 0 {
 		printLeaderboard(w, r)
+		if r.Settings != "" {
+			fmt.Fprintf(w, "settings: %s\n", r.Settings)
+		}
 		t := r.Test
 		fmt.Fprintf(w, "winner %s, calibrated by %s: %s\n", r.Winner, r.Calibrator, r.Skill)
 		fmt.Fprintf(w, "  test: log loss %s, Brier %s, ECE %s, lift in the best tenth %s; %d seed(s): AUC %s, sd %s\n", shown(t.LogLoss), shown(t.Brier), shown(t.ECE), lift(r, 0.1), r.Seeds.N, shown(r.Seeds.AUCMean), shown(r.Seeds.AUCSD))

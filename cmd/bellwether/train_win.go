@@ -11,6 +11,8 @@ import (
 	"bellwether/datasets/record"
 	"bellwether/features"
 	"bellwether/models"
+	"bellwether/models/gbdt"
+	"bellwether/models/logit"
 	"bellwether/models/trial"
 	"bellwether/routing"
 
@@ -115,7 +117,8 @@ func (m *winModel) trainAccept(ctx context.Context, rows *offerRows, cfg trial.C
 	if table.Len() == 0 {
 		return nil
 	}
-	cfg.Task, cfg.Incumbent, cfg.Seeds, cfg.Learners = "accept", nil, -1, slices.DeleteFunc(slices.Clone(cfg.Learners), func(l models.Learner) bool { return l.Name() != "gbdt" && l.Name() != "logit" })
+	cfg.Task, cfg.Incumbent, cfg.Seeds, cfg.Settings = "accept", nil, -1, ""
+	cfg.Learners = acceptLearners(cfg.Learners)
 	report, p, err := trial.Run(ctx, table.Table, cfg)
 	if err := refused(err); err != nil {
 		return err
@@ -125,6 +128,18 @@ func (m *winModel) trainAccept(ctx context.Context, rows *offerRows, cfg trial.C
 		m.accept = p
 	}
 	return nil
+}
+
+// acceptLearners are the two that serve fast, of those asked for, by their
+// defaults: settings tuned for who wins say nothing of who accepts.
+func acceptLearners(asked []models.Learner) []models.Learner {
+	out := []models.Learner{}
+	for _, l := range []models.Learner{gbdt.Learner{}, logit.Learner{}} {
+		if slices.ContainsFunc(asked, func(a models.Learner) bool { return a.Name() == l.Name() }) {
+			out = append(out, l)
+		}
+	}
+	return out
 }
 
 // files are what a version of the win model holds beside what every model does.

@@ -7,8 +7,56 @@ import (
 	"strings"
 	"testing"
 
+	"bellwether/models/trial"
 	"bellwether/models/tune"
 )
+
+// TestTrainParams: gbdt gets the settings of a file, and the report says so.
+func TestTrainParams(t *testing.T) {
+	in, dir := dealsFile(t, "deals.csv", 1200, true), t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	good := file("best.yaml", "# found\ntrees: 20\nleaves: 4\nlearning_rate: 0.1\npairs: -1\n")
+	train := func(params, learners string) (int, string, string) {
+		return called("train", "table", "--in", in, "--sep", ";", "--label", "result", "--time", "created", "--drop", "account", "--seeds", "1", "--learners", learners, "--params", params, "--json")
+	}
+	code, out, errs := train(good, "gbdt")
+	var r trial.Report
+	if err := json.Unmarshal([]byte(out), &r); err != nil || code != 0 {
+		t.Fatalf("exit %d, %v: %s", code, err, errs)
+	}
+	want := `gbdt {"trees":20,"leaves":4,"learning_rate":0.1,"pairs":-1}`
+	if r.Settings != want || !strings.Contains(errs, want) {
+		t.Errorf("settings %q\n%s", r.Settings, errs)
+	}
+	_, out, errs = train(file("empty.yaml", ""), "gbdt")
+	var plain trial.Report
+	if err := json.Unmarshal([]byte(out), &plain); err != nil {
+		t.Fatalf("%v: %s", err, errs)
+	}
+	if plain.Fingerprint == r.Fingerprint || plain.Fingerprint == "" {
+		t.Error("four leaves and the defaults made the same model")
+	}
+	for _, c := range []struct {
+		params, learners string
+		code             int
+		want             string
+	}{
+		{good, "logit", 2, "leaves it out"},
+		{file("odd.yaml", "leafs: 3"), "gbdt", 1, "leafs"},
+		{file("high.yaml", "learning_rate: 3"), "gbdt", 1, "learning_rate is 3"},
+		{filepath.Join(dir, "none.yaml"), "gbdt", 1, "none.yaml"},
+	} {
+		if code, _, errs := train(c.params, c.learners); code != c.code || !strings.Contains(errs, c.want) {
+			t.Errorf("%s: exit %d, %s; want %d and %q", c.params, code, errs, c.code, c.want)
+		}
+	}
+}
 
 // TestTuneTable tunes, loses half of what was done and its results, and finds
 // the same again.

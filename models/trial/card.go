@@ -67,6 +67,9 @@ func (c *Card) Markdown() []byte {
 	}{{"training", r.Split.Train}, {"validation", r.Split.Valid}, {"test", r.Split.Test}} {
 		fmt.Fprintf(&b, "| %s rows | %d (%d positive, %d censored)%s |\n", s.name, s.Rows, s.Positives, s.Censored, window(s.From, s.To))
 	}
+	if r.Settings != "" {
+		fmt.Fprintf(&b, "| settings | %s |\n", r.Settings)
+	}
 	for _, line := range c.Data {
 		fmt.Fprintf(&b, "| data | %s |\n", line)
 	}
@@ -83,8 +86,15 @@ func (c *Card) Markdown() []byte {
 	fmt.Fprintf(&b, "| seeds | %d fits: AUC %s, standard deviation %s |\n", r.Seeds.N, figure(r.Seeds.AUCMean), figure(r.Seeds.AUCSD))
 	c.tables(&b)
 	b.WriteString("\n## To make it again\n\n")
-	fmt.Fprintf(&b, "The same rows in any order within a moment, learner %s and seed %d give these very bytes: SHA-256 `%s`.\n", r.Winner, r.Seed, r.Fingerprint)
+	fmt.Fprintf(&b, "The same rows in any order within a moment, learner %s%s and seed %d give these very bytes: SHA-256 `%s`.\n", r.Winner, withSettings(r.Settings), r.Seed, r.Fingerprint)
 	return b.Bytes()
+}
+
+func withSettings(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " with the settings above"
 }
 
 // tables writes the lists of the card: learners, calibration, columns, segments

@@ -46,8 +46,9 @@ type Report struct {
 // believed and where it is weak.
 type Details struct {
 	Winner      string        `json:"winner"`
-	Skill       string        `json:"skill"` // one sentence: how much, or that there is none
-	Notes       []string      `json:"notes"` // what a careful reader should know about this trial
+	Settings    string        `json:"settings,omitempty"` // of the learners that did not have their defaults
+	Skill       string        `json:"skill"`              // one sentence: how much, or that there is none
+	Notes       []string      `json:"notes"`              // what a careful reader should know about this trial
 	Calibrator  string        `json:"calibrator"`
 	Calibration []Calibration `json:"calibration"` // every kind tried, on the test slice
 	Reliability []Bin         `json:"reliability"` // the winner on the test slice, bins of equal mass

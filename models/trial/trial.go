@@ -35,6 +35,7 @@ type Config struct {
 	Beside    *models.Table    // Columns and X of the same rows that no learner sees, only the baselines of Rates; may be nil
 	Clock     func() time.Time // for fit_seconds; nil: not measured
 	Progress  func(Step)       // told before each piece of work; may be nil
+	Settings  string           // of the learners that do not have their defaults, for the report
 	Rounds    Rounds           // told after each round of a learner that has rounds; may be nil
 }
 
@@ -134,6 +135,7 @@ func newRun(t *models.Table, c Config) (*run, error) {
 	r.report.Test = Test{Rows: len(s.test.rows), Positives: positives(t, s.test.rows), AUC: nan, AUCLo: nan, AUCHi: nan, LogLoss: nan, Brier: nan, ECE: nan}
 	r.report.Seeds = Seeds{AUCMean: nan, AUCSD: nan}
 	r.report.Details = emptyDetails()
+	r.report.Settings = c.Settings
 	return r, nil
 }
 
