@@ -115,7 +115,20 @@ func (j *tableJob) read(s *streams, config *trial.Config) (*models.Table, *datas
 			config.Scan.Dates = append(config.Scan.Dates, column.Name)
 		}
 	}
+	config.Text = textsOf(&info)
 	return t, &info, nil
+}
+
+// textsOf returns what reads the code of a category in a column.
+func textsOf(info *datasets.TableInfo) func(column string, code float64) string {
+	texts := map[string]map[float64]string{}
+	for _, c := range info.Columns {
+		texts[c.Name] = map[float64]string{}
+		for _, l := range c.Levels {
+			texts[c.Name][models.Code(l.Text)] = l.Text
+		}
+	}
+	return func(column string, code float64) string { return texts[column][code] }
 }
 
 func trainTable(c *cobra.Command, s *streams, f *trainFlags, job tableJob) error {

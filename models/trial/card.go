@@ -28,7 +28,7 @@ func NewCard(name string, r *Report, p *Predictor, data []string) *Card {
 }
 
 // Files are what a registry keeps of the model: TASK.bin, report.json, card.json,
-// card.md and reliability.svg. The same trial gives the same bytes, save the
+// card.md, reliability.svg and, where a column matters, dependence.svg. The same trial gives the same bytes, save the
 // seconds it took.
 func (c *Card) Files(p *Predictor) (map[string][]byte, error) {
 	model, err := p.MarshalBinary()
@@ -43,13 +43,18 @@ func (c *Card) Files(p *Predictor) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string][]byte{
+	files := map[string][]byte{
 		c.Report.Task + ".bin": model,
 		"report.json":          append(report, '\n'),
 		"card.json":            append(card, '\n'),
 		"card.md":              c.Markdown(),
 		"reliability.svg":      c.Report.ReliabilitySVG(),
-	}, nil
+	}
+	dependence, err := c.Report.DependenceSVG()
+	if dependence != nil {
+		files["dependence.svg"] = dependence
+	}
+	return files, err
 }
 
 // mostImportant is how many columns the card ranks.
@@ -117,15 +122,7 @@ func (c *Card) tables(b io.Writer) {
 	for _, bin := range r.Reliability {
 		fmt.Fprintf(b, "| %d | %s | %s | %s to %s |\n", bin.Rows, figure(bin.Predicted), figure(bin.Observed), figure(bin.Lo), figure(bin.Hi))
 	}
-	fmt.Fprintf(b, "\n## Inputs\n\n%d columns.", len(c.Columns))
-	if len(r.Importance) > 0 {
-		fmt.Fprint(b, " The share of the gain in training, greatest first:\n\n| column | share |\n|---|--:|\n")
-		for _, i := range r.Importance[:min(len(r.Importance), mostImportant)] {
-			fmt.Fprintf(b, "| %s | %.1f %% |\n", i.Column, 100*float64(i.Share))
-		}
-	} else {
-		fmt.Fprint(b, "\n")
-	}
+	c.inputs(b)
 	if len(r.Segments) > 0 {
 		fmt.Fprint(b, "\n## Segments\n\n| segment | rows | observed | predicted | AUC | 95 % interval |\n|---|--:|--:|--:|--:|---|\n")
 		for _, s := range r.Segments {
@@ -137,6 +134,31 @@ func (c *Card) tables(b io.Writer) {
 		for _, n := range r.Notes {
 			fmt.Fprintf(b, "- %s\n", n)
 		}
+	}
+}
+
+// inputs writes what the columns are worth, and by which definition.
+func (c *Card) inputs(b io.Writer) {
+	r := c.Report
+	fmt.Fprintf(b, "\n## Inputs\n\n%d columns.\n", len(c.Columns))
+	if len(r.Importance) == 0 {
+		return
+	}
+	fmt.Fprint(b, "\n- Gain: share of the gain of all splits in training. It says what the model used, and flatters columns of many values.\n"+
+		"- Permutation: rise of the log loss on a sample of the test rows when the column's values are dealt anew among them; "+
+		"the 95 % interval is over repeats. Columns that say the same share it.\n"+
+		"- Shapley: mean absolute Shapley value on test rows, in log-odds: how much the column moves answers, right or wrong.\n\n"+
+		"| column | gain | permutation | 95 % interval | Shapley |\n|---|--:|--:|---|--:|\n")
+	for _, i := range r.Importance[:min(len(r.Importance), mostImportant)] {
+		gain := "n/a"
+		if !math.IsNaN(float64(i.Share)) {
+			gain = fmt.Sprintf("%.1f %%", 100*float64(i.Share))
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | %s to %s | %s |\n", i.Column, gain, figure(i.Permutation), figure(i.PermutationLo), figure(i.PermutationHi), figure(i.Shapley))
+	}
+	if len(r.Dependence) > 0 {
+		fmt.Fprint(b, "\n![dependence](dependence.svg)\n\nThe mean probability of test rows as one column takes each value and the others stay as they are "+
+			"(partial dependence), with the middle 80 % of the rows. It shows the model, not the world: some of these rows cannot exist.\n")
 	}
 }
 

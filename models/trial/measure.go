@@ -30,7 +30,7 @@ const (
 var noScores = Scores{nan, nan, nan, nan}
 
 func emptyDetails() Details {
-	return Details{Notes: []string{}, Calibration: []Calibration{}, Reliability: []Bin{}, Lift: []Lift{}, Importance: []Importance{},
+	return Details{Notes: []string{}, Calibration: []Calibration{}, Reliability: []Bin{}, Lift: []Lift{}, Importance: []Importance{}, Dependence: []Dependence{},
 		BrierSplit: BrierSplit{nan, nan, nan}}
 }
 
@@ -143,7 +143,10 @@ func (r *run) measure(best *entry, p *Predictor) error {
 		rep.Lift = append(rep.Lift, Lift{Number(share), Number(metric.Lift(q, t.Y, t.Weight, share))})
 	}
 	rep.Ranking = ranking(q, t)
-	rep.Importance = importance(best.last, r.table.Columns)
+	var err error
+	if rep.Importance, err = r.importance(best); err != nil {
+		return err
+	}
 	rep.Segments = r.segments(q)
 	rep.Skill = r.skill(best)
 	rep.Notes = r.notes(best)
@@ -182,34 +185,6 @@ func ranking(p []float64, t *models.Table) *Ranking {
 	hit1, _ := metric.HitAt(q, y, group, 1)
 	hit3, _ := metric.HitAt(q, y, group, 3)
 	return &Ranking{n, Number(ndcg), Number(hit1), Number(hit3)}
-}
-
-func importance(m models.Model, columns []models.Column) []Importance {
-	out := []Importance{}
-	known, ok := m.(interface{ Importance() []float64 })
-	if !ok {
-		return out
-	}
-	shares := known.Importance()
-	total := 0.0
-	for _, v := range shares {
-		total += v
-	}
-	for j, v := range shares {
-		if v > 0 && j < len(columns) {
-			out = append(out, Importance{columns[j].Name, Number(v / total)})
-		}
-	}
-	slices.SortStableFunc(out, func(a, b Importance) int {
-		switch {
-		case a.Share > b.Share:
-			return -1
-		case a.Share < b.Share:
-			return 1
-		}
-		return 0
-	})
-	return out
 }
 
 // segments measures the winner on each named part of the test slice, in the

@@ -55,7 +55,8 @@ type Details struct {
 	BrierSplit  BrierSplit    `json:"brier_split"`
 	Lift        []Lift        `json:"lift"`
 	Ranking     *Ranking      `json:"ranking,omitempty"` // within groups, where the table has them
-	Importance  []Importance  `json:"importance"`        // the winner's, greatest first
+	Importance  []Importance  `json:"importance"`        // the winner's, greatest gain first, by permutation where there is no gain
+	Dependence  []Dependence  `json:"dependence"`        // of the few columns that matter most by permutation
 	Segments    []Segment     `json:"segments,omitempty"`
 	Incumbent   *Comparison   `json:"incumbent,omitempty"`
 	Fingerprint string        `json:"fingerprint"` // SHA-256 of the published predictor's bytes
@@ -162,10 +163,44 @@ type Ranking struct {
 	Hit3   Number `json:"hit3"`
 }
 
-// Importance is one column's share of what the model gained from its inputs.
+// Importance is what one column is worth to the winner, by three definitions
+// that need not agree. What a learner makes of a column, such as rates of a
+// category or of a pair, counts for the column.
 type Importance struct {
 	Column string `json:"column"`
-	Share  Number `json:"share"`
+	// Share is the column's of the gain of all splits in training; of a pair,
+	// half each. Null for a learner without gains.
+	Share Number `json:"share"`
+	// Permutation is the rise of the log loss on test rows when the column's
+	// values are dealt anew among them, with a 95 % interval over repeats: it
+	// knows the luck of the deal, not that of the rows.
+	Permutation   Number `json:"permutation"`
+	PermutationLo Number `json:"permutation_lo"`
+	PermutationHi Number `json:"permutation_hi"`
+	// Shapley is the mean over test rows of the absolute Shapley value in log-odds
+	// (path-dependent, exact). Null for a learner that cannot say it.
+	Shapley Number `json:"shapley"`
+
+	at int // the column's place
+}
+
+// Dependence is how the mean probability follows one column while the others
+// stay as they are (partial dependence): some of these rows may not exist.
+type Dependence struct {
+	Column   string            `json:"column"`
+	Category bool              `json:"category,omitempty"`
+	Date     bool              `json:"date,omitempty"` // Unix seconds
+	Points   []DependencePoint `json:"points"`
+}
+
+// DependencePoint is the column at one value.
+type DependencePoint struct {
+	Value Number `json:"value"` // null for a category
+	Text  string `json:"text,omitempty"`
+	Share Number `json:"share"` // of the rows that have it, or lie between it and the value before
+	Mean  Number `json:"mean"`
+	Lo    Number `json:"lo"` // tenth and ninetieth percentile over the rows
+	Hi    Number `json:"hi"`
 }
 
 // Segment is the winner on one part of the test slice.

@@ -28,15 +28,16 @@ type Config struct {
 	// before the test slice.
 	ValidFrom time.Time
 	Gate      Gate
-	Incumbent *Predictor       // the model in force, to be no worse than
-	Segments  []Segmentation   // parts of the rows to report on
-	Rates     []string         // columns whose own shrunk rate is a baseline
-	Scan      Scan             // of the columns, for what was written after the outcome
-	Beside    *models.Table    // Columns and X of the same rows that no learner sees, only the baselines of Rates; may be nil
-	Clock     func() time.Time // for fit_seconds; nil: not measured
-	Progress  func(Step)       // told before each piece of work; may be nil
-	Settings  string           // of the learners that do not have their defaults, for the report
-	Rounds    Rounds           // told after each round of a learner that has rounds; may be nil
+	Incumbent *Predictor                               // the model in force, to be no worse than
+	Segments  []Segmentation                           // parts of the rows to report on
+	Rates     []string                                 // columns whose own shrunk rate is a baseline
+	Scan      Scan                                     // of the columns, for what was written after the outcome
+	Beside    *models.Table                            // Columns and X of the same rows that no learner sees, only the baselines of Rates; may be nil
+	Text      func(column string, code float64) string // what a category's code stands for, "" if not known; may be nil
+	Clock     func() time.Time                         // for fit_seconds; nil: not measured
+	Progress  func(Step)                               // told before each piece of work; may be nil
+	Settings  string                                   // of the learners that do not have their defaults, for the report
+	Rounds    Rounds                                   // told after each round of a learner that has rounds; may be nil
 }
 
 // Rounds is told the losses of a fit that goes on; valid is NaN where there is
