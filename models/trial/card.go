@@ -114,27 +114,65 @@ func (c *Card) tables(b io.Writer) {
 		}
 		fmt.Fprintf(b, "| %s | %d | %s | %s | %s | %s | %s |\n", e.Learner, e.Rows, figure(e.Valid.LogLoss), figure(e.Valid.AUC), figure(e.Test.LogLoss), figure(e.Test.AUC), figure(e.Test.ECE))
 	}
-	fmt.Fprintf(b, "\n## Calibration\n\nFitted on %d rows the model had not seen. ![reliability](reliability.svg)\n\n| kind | test log loss | test Brier | test ECE |\n|---|--:|--:|--:|\n", r.Split.Valid.Rows)
+	fmt.Fprintf(b, "\n## Calibration\n\nFitted on %d rows the model had not seen. ![reliability](reliability.svg)\n\nThe kind was chosen by log loss out of time: on parts of the validation slice, each calibrated by those before. The interval is always that of Venn-Abers.\n\n| kind | out of time | test log loss | test Brier | test ECE |\n|---|--:|--:|--:|--:|\n", r.Split.Valid.Rows)
 	for _, k := range r.Calibration {
-		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", k.Kind, figure(k.LogLoss), figure(k.Brier), figure(k.ECE))
+		name := k.Kind
+		if name == c.Kind {
+			name = "**" + name + "**"
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", name, figure(k.OutOfTime), figure(k.LogLoss), figure(k.Brier), figure(k.ECE))
 	}
 	fmt.Fprint(b, "\n| rows | predicted | observed | 95 % interval |\n|--:|--:|--:|---|\n")
 	for _, bin := range r.Reliability {
 		fmt.Fprintf(b, "| %d | %s | %s | %s to %s |\n", bin.Rows, figure(bin.Predicted), figure(bin.Observed), figure(bin.Lo), figure(bin.Hi))
 	}
 	c.inputs(b)
-	if len(r.Segments) > 0 {
-		fmt.Fprint(b, "\n## Segments\n\n| segment | rows | observed | predicted | AUC | 95 % interval |\n|---|--:|--:|--:|--:|---|\n")
-		for _, s := range r.Segments {
-			fmt.Fprintf(b, "| %s = %s | %d | %.3f | %.3f | %s | %s to %s |\n", s.Name, s.Value, s.Rows, float64(s.Positives)/float64(s.Rows), float64(s.Predicted), figure(s.AUC), figure(s.AUCLo), figure(s.AUCHi))
-		}
-	}
+	c.certainty(b)
+	c.segments(b)
 	if len(r.Notes) > 0 {
 		fmt.Fprint(b, "\n## Notes\n\n")
 		for _, n := range r.Notes {
 			fmt.Fprintf(b, "- %s\n", n)
 		}
 	}
+}
+
+// certainty writes how often the model is sure enough, and whether it may be.
+func (c *Card) certainty(b io.Writer) {
+	if len(c.Report.Certainty) == 0 {
+		return
+	}
+	fmt.Fprint(b, "\n## Sure enough, or ask a person\n\nAt each level the labels a row may have (split-conformal, within each label, on the rows that calibrate): "+
+		"one label is sure enough; with both the model cannot tell one from the other, ask a person. Shares of the test rows; "+
+		"covered is how often a label was in its set, promised with at least the level if the world stays as it was.\n\n"+
+		"| level | sure | both | none | covered, label 1 | covered, label 0 |\n|--:|--:|--:|--:|---|---|\n")
+	covered := func(s Share, level Number) string {
+		text := fmt.Sprintf("%.3f, %.3f to %.3f", float64(s.Value), float64(s.Lo), float64(s.Hi))
+		if s.short(level) {
+			text += ": less than promised"
+		}
+		return text
+	}
+	for _, k := range c.Report.Certainty {
+		fmt.Fprintf(b, "| %.0f %% | %.1f %% | %.1f %% | %.1f %% | %s | %s |\n", 100*float64(k.Level), 100*float64(k.Sure), 100*float64(k.Both), 100*float64(k.None), covered(k.Ones, k.Level), covered(k.Zeros, k.Level))
+	}
+}
+
+// segments writes whether the probabilities mean the same in each part.
+func (c *Card) segments(b io.Writer) {
+	if len(c.Report.Segments) == 0 {
+		return
+	}
+	fmt.Fprint(b, "\n## Segments\n\n| segment | rows | predicted | observed | 95 % interval | ECE | AUC | 95 % interval |\n|---|--:|--:|--:|---|--:|--:|---|\n")
+	for _, s := range c.Report.Segments {
+		mark := ""
+		if s.Predicted < s.ObservedLo || s.Predicted > s.ObservedHi {
+			mark = " !"
+		}
+		fmt.Fprintf(b, "| %s = %s | %d | %.3f%s | %.3f | %.3f to %.3f | %s | %s | %s to %s |\n", s.Name, s.Value, s.Rows, float64(s.Predicted), mark,
+			float64(s.Observed), float64(s.ObservedLo), float64(s.ObservedHi), figure(s.ECE), figure(s.AUC), figure(s.AUCLo), figure(s.AUCHi))
+	}
+	fmt.Fprint(b, "\nA ! marks a mean probability outside the interval of what was observed; one in twenty is by chance.\n")
 }
 
 // inputs writes what the columns are worth, and by which definition.

@@ -30,6 +30,9 @@ const (
 	dependencePlots = 6
 	dependenceGrid  = 20
 	dependenceTexts = 8 // levels of a category
+	// dependenceLeast is what share of the greatest permutation importance a column
+	// must have to be followed: the luck of the sample alone reaches a hundredth.
+	dependenceLeast = 0.02
 )
 
 // inputs is the winner with the rows its inputs are measured on.
@@ -166,7 +169,7 @@ func (in *inputs) dependence(columns []Importance) ([]Dependence, error) {
 	most := slices.Clone(columns)
 	slices.SortStableFunc(most, func(a, b Importance) int { return cmp.Compare(b.Permutation, a.Permutation) })
 	for _, c := range most {
-		if len(out) == dependencePlots || !(c.PermutationLo > 0) {
+		if len(out) == dependencePlots || !(c.PermutationLo > 0 && c.Permutation >= dependenceLeast*most[0].Permutation) {
 			break
 		}
 		d, err := in.follow(c.at)

@@ -58,6 +58,7 @@ type Details struct {
 	Importance  []Importance  `json:"importance"`        // the winner's, greatest gain first, by permutation where there is no gain
 	Dependence  []Dependence  `json:"dependence"`        // of the few columns that matter most by permutation
 	Segments    []Segment     `json:"segments,omitempty"`
+	Certainty   []Certainty   `json:"certainty"` // the sets of labels of each level
 	Incumbent   *Comparison   `json:"incumbent,omitempty"`
 	Fingerprint string        `json:"fingerprint"` // SHA-256 of the published predictor's bytes
 }
@@ -128,7 +129,32 @@ type Seeds struct {
 // Calibration is one kind of calibrator on the test slice.
 type Calibration struct {
 	Kind string `json:"kind"`
+	// OutOfTime is the log loss on the validation slice, each part of it
+	// calibrated by the parts before; the kind with the least was chosen. Null for
+	// kinds that were not tried.
+	OutOfTime Number `json:"out_of_time"`
 	Scores
+}
+
+// Certainty is how the sets of labels of one level fared on the test slice: how
+// many rows the winner was sure enough of, and how often a row's label was in its
+// set, which was promised for each label with the level as its share, had the
+// world stayed as it was.
+type Certainty struct {
+	Level   Number `json:"level"`
+	Sure    Number `json:"sure"` // share of rows with one label in their set
+	Both    Number `json:"both"` // with both: ask a person
+	None    Number `json:"none"` // with none: unlike any row that calibrated
+	Covered Number `json:"covered"`
+	Ones    Share  `json:"ones"` // covered among the rows of label 1
+	Zeros   Share  `json:"zeros"`
+}
+
+// Share is a share with its 95 % interval.
+type Share struct {
+	Value Number `json:"value"`
+	Lo    Number `json:"lo"`
+	Hi    Number `json:"hi"`
 }
 
 // Bin is one bar of the reliability picture.
@@ -213,6 +239,12 @@ type Segment struct {
 	AUC       Number `json:"auc"`
 	AUCLo     Number `json:"auc_lo"`
 	AUCHi     Number `json:"auc_hi"`
+
+	Observed   Number `json:"observed"` // share that came true, with its 95 % interval
+	ObservedLo Number `json:"observed_lo"`
+	ObservedHi Number `json:"observed_hi"`
+	LogLoss    Number `json:"log_loss"`
+	ECE        Number `json:"ece"` // over fewer bins where the rows are few
 }
 
 // Comparison is the model in force on the same test rows.

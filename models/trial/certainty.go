@@ -1,0 +1,95 @@
+package trial
+
+import (
+	"math"
+
+	"bellwether/models"
+	"bellwether/models/calibrate"
+	"bellwether/models/metric"
+)
+
+// sureLevels are the levels at which a predictor can say whether it is sure
+// enough.
+var sureLevels = []float64{0.8, 0.9, 0.95}
+
+// sureSets finds the sets of each level from the rows that calibrate. As the
+// calibrator's, their scores are of the first fit.
+func sureSets(raw []float64, t *models.Table) (out []calibrate.Sets, err error) {
+	for _, level := range sureLevels {
+		s, err := calibrate.Conformal(raw, t.Y, t.Weight, level)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// Labels returns which labels a row may have at a level, by split-conformal
+// prediction; see calibrate.Sets. One label means sure enough; both, that the
+// model cannot tell one from the other at the level: ask a person; none, that the
+// row is unlike those of either label. known is false for a level the predictor
+// does not hold, and every one of an older predictor.
+//
+// It goes by the probability, which a program has, where the sets are of raw
+// scores: the first never falls as the second rises, so that a set of
+// probabilities holds all that the set of scores does.
+func (p *Predictor) Labels(of Probability, level float64) (labels calibrate.Labels, known bool) {
+	for _, s := range p.Sets {
+		if s.Level != level {
+			continue
+		}
+		labels = calibrate.Both
+		// At the ends scores are cut, so that their sets hold all beyond.
+		if s.One > calibrate.Epsilon && of.P < probability(p.Calibrator, s.One).P {
+			labels &^= calibrate.One
+		}
+		if s.Zero < 1-calibrate.Epsilon && of.P > probability(p.Calibrator, s.Zero).P {
+			labels &^= calibrate.Zero
+		}
+		return labels, true
+	}
+	return calibrate.Both, false
+}
+
+// certainty measures the sets on the test slice.
+func certainty(p *Predictor, test []Probability, t *models.Table) []Certainty {
+	out := []Certainty{}
+	for _, s := range p.Sets {
+		c := Certainty{Level: Number(s.Level)}
+		var mass, covered, squares [2]float64 // by label
+		var sets [4]float64
+		for i, q := range test {
+			labels, _ := p.Labels(q, s.Level)
+			w, y := weightOf(t, i), int(t.Y[i])
+			sets[labels] += w
+			mass[y] += w
+			squares[y] += w * w
+			if labels.Has(t.Y[i]) {
+				covered[y] += w
+			}
+		}
+		all := mass[0] + mass[1]
+		c.Sure = Number((sets[calibrate.Zero] + sets[calibrate.One]) / all)
+		c.Both, c.None = Number(sets[calibrate.Both]/all), Number(sets[calibrate.Nobody]/all)
+		c.Covered = Number((covered[0] + covered[1]) / all)
+		c.Ones, c.Zeros = share(covered[1], mass[1], squares[1]), share(covered[0], mass[0], squares[0])
+		out = append(out, c)
+	}
+	return out
+}
+
+// share is a part of a mass with its 95 % interval.
+func share(part, mass, squares float64) Share {
+	if mass == 0 {
+		return Share{nan, nan, nan}
+	}
+	lo, hi := metric.Wilson(part/mass, mass*mass/squares)
+	return Share{Number(part / mass), Number(lo), Number(hi)}
+}
+
+// short reports whether a label was covered less often than promised by more than
+// chance.
+func (s Share) short(level Number) bool {
+	return !math.IsNaN(float64(s.Hi)) && s.Hi < level
+}
