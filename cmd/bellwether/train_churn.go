@@ -97,6 +97,7 @@ type churnRows struct {
 	set    *features.Set
 	labels *health.Labels
 	stats  features.Stats
+	who    profiles
 }
 
 // readMonths replays a data set into rows and labels.
@@ -105,7 +106,10 @@ func readMonths(ctx context.Context, src features.Source, options features.Optio
 	if err != nil {
 		return nil, err
 	}
-	r := &churnRows{set: features.NewSet(schema, options), labels: health.NewLabels(health.Config{})}
+	r := &churnRows{set: features.NewSet(schema, options), labels: health.NewLabels(health.Config{}), who: profiles{}}
+	if err := src.Partners(ctx, r.who.see); err != nil {
+		return nil, err
+	}
 	months := health.NewMonths(r.set)
 	_, r.stats, err = features.Replay(ctx, observedSource{src, r.labels.Observe}, r.set, features.ReplayOptions{}, features.Sink{Months: months.Add})
 	if err != nil {
@@ -120,6 +124,9 @@ func (r *churnRows) complete(cfg *trial.Config) {
 	cfg.ValidFrom, cfg.TestFrom = r.ValidFrom, r.TestFrom
 	cfg.Rates, cfg.Beside = []string{"partner_id"}, r.Beside
 	cfg.Learners = health.Learners(cfg.Learners)
+	cfg.Segments = r.who.segments(r.Table.Len(), func(i int) (record.PartnerID, time.Time) {
+		return r.Partners[i], time.Unix(r.Table.At[i], 0).UTC()
+	})
 }
 
 // trainChurn learns from a data set. A gate that says no is in the report, not

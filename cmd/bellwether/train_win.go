@@ -169,7 +169,7 @@ type offerRows struct {
 	x      [][]float64 // by column
 	labels routing.Labels
 	stats  features.Stats
-	tiers  map[record.PartnerID]string
+	who    profiles
 }
 
 // readOffers replays a data set into rows and labels.
@@ -178,9 +178,9 @@ func readOffers(ctx context.Context, src features.Source, options features.Optio
 	if err != nil {
 		return nil, err
 	}
-	r := &offerRows{set: features.NewSet(schema, options), tiers: map[record.PartnerID]string{}}
+	r := &offerRows{set: features.NewSet(schema, options), who: profiles{}}
 	r.x = make([][]float64, r.set.Width())
-	if err := src.Partners(ctx, func(p *record.Partner) error { r.tiers[p.ID] = p.Tier; return nil }); err != nil {
+	if err := src.Partners(ctx, r.who.see); err != nil {
 		return nil, err
 	}
 	labelled := observedSource{src, r.labels.Observe}
@@ -254,14 +254,15 @@ func (t *labelledTable) describe(what string, r *offerRows) []string {
 
 // segments are the parts of the rows the report looks at by themselves.
 func (r *offerRows) segments(t *labelledTable) []trial.Segmentation {
-	tier := trial.Segmentation{Name: "tier", Values: make([]string, len(t.rows))}
 	attempt := trial.Segmentation{Name: "offer", Values: make([]string, len(t.rows))}
-	for i, row := range t.rows {
-		tier.Values[i] = r.tiers[r.keys[row].Partner]
+	for i := range t.rows {
 		attempt.Values[i] = "first"
 		if !t.first[i] {
 			attempt.Values[i] = "later"
 		}
 	}
-	return []trial.Segmentation{tier, attempt}
+	return append(r.who.segments(len(t.rows), func(i int) (record.PartnerID, time.Time) {
+		k := r.keys[t.rows[i]]
+		return k.Partner, k.At
+	}), attempt)
 }
