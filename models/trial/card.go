@@ -146,16 +146,17 @@ func (c *Card) certainty(b io.Writer) {
 		"one label is sure enough; with both the model cannot tell one from the other, ask a person. Shares of the test rows; "+
 		"covered is how often a label was in its set, promised with at least the level if the world stays as it was.\n\n"+
 		"| level | sure | both | none | covered, label 1 | covered, label 0 |\n|--:|--:|--:|--:|---|---|\n")
-	covered := func(s Share, level Number) string {
-		text := fmt.Sprintf("%.3f, %.3f to %.3f", float64(s.Value), float64(s.Lo), float64(s.Hi))
-		if s.short(level) {
-			text += ": less than promised"
-		}
-		return text
+	covered := func(s Share) string {
+		return fmt.Sprintf("%.3f, %.3f to %.3f", float64(s.Value), float64(s.Lo), float64(s.Hi))
 	}
 	for _, k := range c.Report.Certainty {
-		fmt.Fprintf(b, "| %.0f %% | %.1f %% | %.1f %% | %.1f %% | %s | %s |\n", 100*float64(k.Level), 100*float64(k.Sure), 100*float64(k.Both), 100*float64(k.None), covered(k.Ones, k.Level), covered(k.Zeros, k.Level))
+		mark := ""
+		if k.Short {
+			mark = " !"
+		}
+		fmt.Fprintf(b, "| %.0f %%%s | %.1f %% | %.1f %% | %.1f %% | %s | %s |\n", 100*float64(k.Level), mark, 100*float64(k.Sure), 100*float64(k.Both), 100*float64(k.None), covered(k.Ones), covered(k.Zeros))
 	}
+	fmt.Fprint(b, "\nA ! marks a level at which a label was covered less often than promised by more than chance: the world has moved.\n")
 }
 
 // segments writes whether the probabilities mean the same in each part.
@@ -163,7 +164,7 @@ func (c *Card) segments(b io.Writer) {
 	if len(c.Report.Segments) == 0 {
 		return
 	}
-	fmt.Fprint(b, "\n## Segments\n\n| segment | rows | predicted | observed | 95 % interval | ECE | AUC | 95 % interval |\n|---|--:|--:|--:|---|--:|--:|---|\n")
+	fmt.Fprint(b, "\n## Segments\n\n| segment | rows | predicted | observed | 95 % interval of it | ECE | AUC | 95 % interval of it |\n|---|--:|--:|--:|---|--:|--:|---|\n")
 	for _, s := range c.Report.Segments {
 		mark := ""
 		if s.Predicted < s.ObservedLo || s.Predicted > s.ObservedHi {

@@ -52,9 +52,10 @@ func (p *Predictor) Labels(of Probability, level float64) (labels calibrate.Labe
 	return calibrate.Both, false
 }
 
-// certainty measures the sets on the test slice.
-func certainty(p *Predictor, test []Probability, t *models.Table) []Certainty {
+// certainty measures the sets, which come of valid, on the test slice.
+func certainty(p *Predictor, test []Probability, t, valid *models.Table) []Certainty {
 	out := []Certainty{}
+	from := [2]float64{effectiveOf(valid, 0), effectiveOf(valid, 1)}
 	for _, s := range p.Sets {
 		c := Certainty{Level: Number(s.Level)}
 		var mass, covered, squares [2]float64 // by label
@@ -74,9 +75,29 @@ func certainty(p *Predictor, test []Probability, t *models.Table) []Certainty {
 		c.Both, c.None = Number(sets[calibrate.Both]/all), Number(sets[calibrate.Nobody]/all)
 		c.Covered = Number((covered[0] + covered[1]) / all)
 		c.Ones, c.Zeros = share(covered[1], mass[1], squares[1]), share(covered[0], mass[0], squares[0])
+		for label, v := range []Number{c.Zeros.Value, c.Ones.Value} {
+			sd := math.Sqrt(s.Level * (1 - s.Level) * (squares[label]/mass[label]/mass[label] + 1/from[label]))
+			c.Short = c.Short || float64(v) < s.Level-z95*sd
+		}
 		out = append(out, c)
 	}
 	return out
+}
+
+// z95 is the standard normal's 97.5 % point.
+const z95 = 1.959963984540054
+
+// effectiveOf is how many rows of one weight say as much as those of a label.
+func effectiveOf(t *models.Table, label float64) float64 {
+	sum, squares := 0.0, 0.0
+	for i, y := range t.Y {
+		if y == label {
+			w := weightOf(t, i)
+			sum += w
+			squares += w * w
+		}
+	}
+	return sum * sum / squares
 }
 
 // share is a part of a mass with its 95 % interval.
@@ -86,10 +107,4 @@ func share(part, mass, squares float64) Share {
 	}
 	lo, hi := metric.Wilson(part/mass, mass*mass/squares)
 	return Share{Number(part / mass), Number(lo), Number(hi)}
-}
-
-// short reports whether a label was covered less often than promised by more than
-// chance.
-func (s Share) short(level Number) bool {
-	return !math.IsNaN(float64(s.Hi)) && s.Hi < level
 }

@@ -28,7 +28,7 @@ func TestCertaintyHolds(t *testing.T) {
 		for label, s := range map[string]Share{"0": c.Zeros, "1": c.Ones} {
 			// The thresholds are of some 1,000 rows and the shares of as many.
 			sd := Number(math.Sqrt(float64(c.Level*(1-c.Level)) / 500))
-			if s.Value < c.Level-3*sd || s.Value > c.Level+3*sd || s.short(c.Level) && s.Value > c.Level-sd {
+			if s.Value < c.Level-3*sd || s.Value > c.Level+3*sd || s.Lo > s.Value || s.Hi < s.Value {
 				t.Errorf("level %v, label %s: %+v", c.Level, label, s)
 			}
 		}
@@ -49,6 +49,25 @@ func TestCertaintyHolds(t *testing.T) {
 		if !strings.Contains(card, want) {
 			t.Errorf("the card lacks %q", want)
 		}
+	}
+}
+
+// Where the world moves after the rows that calibrate, the report says that the
+// promise was not kept.
+func TestCertaintySaysWhenItFails(t *testing.T) {
+	table := world(8000, 45, false)
+	for i := 6400; i < table.Len(); i++ {
+		table.X[0][i] *= -1
+	}
+	moved, p := mustRun(t, table, Config{Learners: []models.Learner{logit.Learner{}}})
+	still, _ := mustRun(t, world(8000, 45, false), Config{Learners: []models.Learner{logit.Learner{}}})
+	for k := range moved.Certainty {
+		if !moved.Certainty[k].Short || still.Certainty[k].Short {
+			t.Errorf("moved %+v, still %+v", moved.Certainty[k], still.Certainty[k])
+		}
+	}
+	if card := string(NewCard("deals", moved, p, nil).Markdown()); !strings.Contains(card, "| 90 % ! |") {
+		t.Error("the card does not mark it")
 	}
 }
 

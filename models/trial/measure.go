@@ -79,7 +79,7 @@ func (r *run) measure(best *entry, p *Predictor) error {
 		return err
 	}
 	rep.Segments = r.segments(q)
-	rep.Certainty = certainty(p, best.test, t)
+	rep.Certainty = certainty(p, best.test, t, r.valid)
 	rep.Skill = r.skill(best)
 	rep.Notes = r.notes(best)
 	b, err := p.MarshalBinary()

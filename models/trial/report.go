@@ -148,6 +148,9 @@ type Certainty struct {
 	Covered Number `json:"covered"`
 	Ones    Share  `json:"ones"` // covered among the rows of label 1
 	Zeros   Share  `json:"zeros"`
+	// Short is set if a label was covered less often than promised by more than
+	// chance, that of the rows the sets come of included: the world has moved.
+	Short bool `json:"short"`
 }
 
 // Share is a share with its 95 % interval.
