@@ -52,6 +52,14 @@ func (p *Predictor) Labels(of Probability, level float64) (labels calibrate.Labe
 	return calibrate.Both, false
 }
 
+// Levels lists the levels Labels knows.
+func (p *Predictor) Levels() (out []float64) {
+	for _, s := range p.Sets {
+		out = append(out, s.Level)
+	}
+	return out
+}
+
 // certainty measures the sets, which come of valid, on the test slice.
 func certainty(p *Predictor, test []Probability, t, valid *models.Table) []Certainty {
 	out := []Certainty{}
