@@ -82,8 +82,9 @@ func SVG(title string, columns int, panels []Panel) ([]byte, error) {
 	return dressed(b.Bytes(), title), nil
 }
 
-// dark turns a light picture dark: lightness reversed, hues turned back.
-const dark = `<style>@media (prefers-color-scheme: dark) { svg { filter: invert(.9) hue-rotate(180deg) } }</style>`
+// Dark is the style element that turns a light picture dark for readers whose
+// system is: lightness reversed, hues turned back.
+const Dark = `<style>@media (prefers-color-scheme: dark) { svg { filter: invert(.9) hue-rotate(180deg) } }</style>`
 
 // dressed adds the title that programs read aloud, the dark form, and fonts for
 // those who lack the one the text was measured in.
@@ -91,7 +92,7 @@ func dressed(svg []byte, title string) []byte {
 	svg = bytes.ReplaceAll(svg, []byte("font-family:Liberation Sans;"), []byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;"))
 	at := bytes.Index(svg, []byte("<svg"))
 	end := at + bytes.IndexByte(svg[at:], '>') + 1
-	head := fmt.Sprintf("\n<title>%s</title>\n%s", html.EscapeString(title), dark)
+	head := fmt.Sprintf("\n<title>%s</title>\n%s", html.EscapeString(title), Dark)
 	return bytes.Join([][]byte{svg[at:end], []byte(head), svg[end:]}, nil)
 }
 

@@ -240,7 +240,7 @@ func TestCard(t *testing.T) {
 		t.Error(err)
 	}
 	svg := string(files["reliability.svg"])
-	if strings.Count(svg, "<circle") != len(r.Reliability) || strings.Contains(svg, "NaN") || !strings.HasSuffix(svg, "</svg>\n") {
+	if strings.Count(svg, "<circle") != len(r.Reliability) || strings.Contains(svg, "NaN") || !strings.HasSuffix(svg, "</svg>\n") || !strings.Contains(svg, "prefers-color-scheme: dark") {
 		t.Errorf("picture:\n%s", svg)
 	}
 }
