@@ -4,9 +4,14 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
+	"bellwether/models"
+	"bellwether/models/bayes"
+	"bellwether/models/gbdt"
+	"bellwether/models/logit"
 	"bellwether/models/trial"
 	"bellwether/models/tune"
 )
@@ -55,6 +60,18 @@ func TestTrainParams(t *testing.T) {
 		if code, _, errs := train(c.params, c.learners); code != c.code || !strings.Contains(errs, c.want) {
 			t.Errorf("%s: exit %d, %s; want %d and %q", c.params, code, errs, c.code, c.want)
 		}
+	}
+}
+
+// Settings tuned for who wins are not used for who accepts.
+func TestAcceptKeepsDefaults(t *testing.T) {
+	tuned := []models.Learner{logit.Learner{}, gbdt.Learner{Leaves: 3}, bayes.Learner{}}
+	got := acceptLearners(tuned)
+	if len(got) != 2 || !reflect.DeepEqual(got[0], models.Learner(gbdt.Learner{})) || got[1].Name() != "logit" {
+		t.Errorf("%+v", got)
+	}
+	if got := acceptLearners(tuned[2:]); got == nil || len(got) != 0 {
+		t.Errorf("of neither: %+v", got)
 	}
 }
 
