@@ -95,6 +95,9 @@ func (c *Case) rank(d *record.Decision, chosen int) {
 		if enough != "" {
 			k.Reasons = append(k.Reasons, enough)
 		}
+		if ask := c.unsure(&k.Candidate); ask != "" {
+			k.Reasons = append(k.Reasons, ask)
+		}
 		d.Ranked = append(d.Ranked, k)
 	}
 }
