@@ -291,7 +291,7 @@ func (f *tuneFlags) finish(s *streams, r *tune.Result) error {
 			return err
 		}
 	}
-	printTuning(s.Err, r)
+	printTuning(s.Err, r, f.trees)
 	fmt.Fprintf(s.Err, "wrote %s\n", filepath.Join(f.out, tuneBest))
 	if f.json {
 		return writeJSON(s.Out, r)
@@ -322,7 +322,7 @@ func tuneProgress(s *streams) (step func(tune.Step), done func()) {
 
 // printTuning shows people the settings that went to the end, the defaults and
 // what mattered.
-func printTuning(w io.Writer, r *tune.Result) {
+func printTuning(w io.Writer, r *tune.Result, most int) {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
 	t.AppendHeader(table.Row{"", "folds", "log loss", "trees", "leaves", "rate", "min rows", "L2", "row fraction", "feature fraction", "pairs"})
@@ -346,6 +346,9 @@ func printTuning(w io.Writer, r *tune.Result) {
 		shares = append(shares, fmt.Sprintf("%s %.0f %%", i.Parameter, 100*float64(i.Share)))
 	}
 	fmt.Fprintf(w, "of the loss's variance over settings, each alone explains: %s\n", strings.Join(shares, ", "))
+	if r.Best.Params.Trees+tune.Stride > most {
+		fmt.Fprintf(w, "the best still gained at %d trees: allow more (--max-trees)\n", r.Best.Params.Trees)
+	}
 	if r.Best.Default {
 		fmt.Fprintln(w, "nothing is better than the defaults")
 		return

@@ -84,9 +84,9 @@ func (s *search) setting(i int) Setting {
 	loss, trees := s.loss(i, folds)
 	newest, _ := s.loss(i, 1)
 	out := Setting{Params: s.settings[i], Default: i == 0, Loss: trial.Number(loss), Newest: trial.Number(newest)}
-	out.Params.Trees = max(trees, stride)
+	out.Params.Trees = max(trees, Stride)
 	for f := range folds {
-		out.Losses = append(out.Losses, trial.Number(at(s.curves[[2]int{i, n - 1 - f}], trees/stride)))
+		out.Losses = append(out.Losses, trial.Number(at(s.curves[[2]int{i, n - 1 - f}], trees/Stride)))
 	}
 	return out
 }
@@ -151,7 +151,7 @@ func (r *Result) SVG() ([]byte, error) {
 		p.Marked = []picture.Point{{X: a.get(&r.Best.Params), Y: float64(r.Best.Newest)}}
 		panels = append(panels, p)
 	}
-	return picture.SVG("Settings of "+r.Task+": log loss on the newest fold; the best over all folds is marked", 3, panels)
+	return picture.SVG("Settings of "+r.Task+": log loss on the fold that judged all; the best over all folds is marked", 3, panels)
 }
 
 // clip is a loss that a few bad settings are above, so that they do not press

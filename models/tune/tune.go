@@ -55,8 +55,8 @@ const (
 	defaultMaxTrees = 800
 	// keep is the share of the settings that a round lets pass.
 	keep = 1. / 3
-	// stride is how many trees apart the loss is kept.
-	stride = 5
+	// Stride is how many trees apart the loss is kept, and numbers of trees lie.
+	Stride = 5
 	// patience is how many trees without better loss end a fit: more than in a
 	// trial, because slow rates learn in smaller steps.
 	patience = 60
@@ -99,8 +99,8 @@ func (s Search) Run(ctx context.Context, folds *trial.Folds, state *State) (*Res
 	if s.MaxTrees == 0 {
 		s.MaxTrees = defaultMaxTrees
 	}
-	if s.Draws < 1 || s.MaxTrees < stride {
-		return nil, fmt.Errorf("tune %s: %d draws, %d trees: at least 1 and %d", s.Task, s.Draws, s.MaxTrees, stride)
+	if s.Draws < 1 || s.MaxTrees < Stride {
+		return nil, fmt.Errorf("tune %s: %d draws, %d trees: at least 1 and %d", s.Task, s.Draws, s.MaxTrees, Stride)
 	}
 	r := &search{Search: s, folds: folds, curves: map[[2]int][]float64{}, settings: append([]Params{paramsOf(s.Base)}, draw(s.Draws, s.Seed)...)}
 	if err := r.resume(state); err != nil {
@@ -116,7 +116,7 @@ func (s Search) Run(ctx context.Context, folds *trial.Folds, state *State) (*Res
 // resume takes over what was done before.
 func (s *search) resume(state *State) error {
 	h := sha256.New()
-	fmt.Fprintf(h, "1 %s %d %d %d %d %v", s.folds.Fingerprint(), s.MaxTrees, stride, patience, s.Seed, s.settings)
+	fmt.Fprintf(h, "1 %s %d %d %d %d %v", s.folds.Fingerprint(), s.MaxTrees, Stride, patience, s.Seed, s.settings)
 	id := hex.EncodeToString(h.Sum(nil))
 	if state == nil {
 		state = &State{Search: id}
@@ -220,7 +220,7 @@ func (s *search) evaluate(ctx context.Context, fold int, settings []int) error {
 	return nil
 }
 
-// fit returns the loss on valid after every stride trees.
+// fit returns the loss on valid after every Stride trees.
 func (s *search) fit(ctx context.Context, p Params, train, valid *models.Table) ([]float64, error) {
 	rate := make([]float64, valid.Len())
 	for i := range rate {
@@ -230,7 +230,7 @@ func (s *search) fit(ctx context.Context, p Params, train, valid *models.Table) 
 	l := p.Learner()
 	l.Trees, l.EarlyStop, l.Threads = s.MaxTrees, patience, s.Base.Threads
 	l.Progress = func(trees int, _, loss float64) {
-		if trees%stride == 0 {
+		if trees%Stride == 0 {
 			curve = append(curve, loss)
 		}
 	}
@@ -265,7 +265,7 @@ func (s *search) loss(setting, folds int) (loss float64, trees int) {
 			sum += at(c, k)
 		}
 		if mean := sum / float64(folds); mean < loss {
-			loss, trees = mean, k*stride
+			loss, trees = mean, k*Stride
 		}
 	}
 	return loss, trees
