@@ -85,15 +85,16 @@ func certainty(p *Predictor, test []Probability, t, valid *models.Table) []Certa
 		c.Ones, c.Zeros = share(covered[1], mass[1], squares[1]), share(covered[0], mass[0], squares[0])
 		for label, v := range []Number{c.Zeros.Value, c.Ones.Value} {
 			sd := math.Sqrt(s.Level * (1 - s.Level) * (squares[label]/mass[label]/mass[label] + 1/from[label]))
-			c.Short = c.Short || float64(v) < s.Level-z95*sd
+			c.Short = c.Short || float64(v) < s.Level-shortZ*sd
 		}
 		out = append(out, c)
 	}
 	return out
 }
 
-// z95 is the standard normal's 97.5 % point.
-const z95 = 1.959963984540054
+// shortZ is how many standard errors below its promise a coverage is called
+// short: six are looked at in a report, and one report in thirty may be wrong.
+const shortZ = 2.576
 
 // effectiveOf is how many rows of one weight say as much as those of a label.
 func effectiveOf(t *models.Table, label float64) float64 {
