@@ -345,7 +345,9 @@ func printTuning(w io.Writer, r *tune.Result, most int) {
 	for _, i := range r.Importance {
 		shares = append(shares, fmt.Sprintf("%s %.0f %%", i.Parameter, 100*float64(i.Share)))
 	}
-	fmt.Fprintf(w, "of the loss's variance over settings, each alone explains: %s\n", strings.Join(shares, ", "))
+	if len(shares) > 0 {
+		fmt.Fprintf(w, "of the loss's variance over settings, each alone explains: %s\n", strings.Join(shares, ", "))
+	}
 	if r.Best.Params.Trees+tune.Stride > most {
 		fmt.Fprintf(w, "the best still gained at %d trees: allow more (--max-trees)\n", r.Best.Params.Trees)
 	}

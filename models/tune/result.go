@@ -23,7 +23,7 @@ type Result struct {
 	Default    Setting      `json:"default"`
 	Gain       trial.Number `json:"gain"`       // log loss of the defaults less that of the best, mean over the folds
 	BetterIn   int          `json:"better_in"`  // folds in which the best is better than the defaults
-	Importance []Importance `json:"importance"` // of each setting, greatest first
+	Importance []Importance `json:"importance"` // of each parameter, greatest first; empty if too few settings were tried
 	Settings   []Setting    `json:"settings"`   // all that were tried, those that went furthest first
 }
 
@@ -91,12 +91,19 @@ func (s *search) setting(i int) Setting {
 	return out
 }
 
+// fewSettings is too few to tell what mattered: with a handful each explains most
+// by chance.
+const fewSettings = 10
+
 func importance(all []Setting) []Importance {
+	out := []Importance{}
+	if len(all) < fewSettings {
+		return out
+	}
 	loss := make([]float64, len(all))
 	for i := range all {
 		loss[i] = float64(all[i].Newest)
 	}
-	var out []Importance
 	for _, a := range space {
 		x := make([]float64, len(all))
 		for i := range all {
@@ -111,7 +118,7 @@ func importance(all []Setting) []Importance {
 // explained is the adjusted R² of a parabola, at least 0.
 func explained(x, y []float64) float64 {
 	n := len(x)
-	if n < 5 || stat.Variance(y, nil) == 0 {
+	if stat.Variance(y, nil) == 0 {
 		return 0
 	}
 	a := mat.NewDense(n, 3, nil)
@@ -138,7 +145,10 @@ func (r *Result) SVG() ([]byte, error) {
 	for _, i := range r.Importance {
 		bars.Names, bars.Bars = append(bars.Names, i.Parameter), append(bars.Bars, float64(i.Share))
 	}
-	panels := []picture.Panel{bars}
+	var panels []picture.Panel
+	if len(bars.Bars) > 0 {
+		panels = append(panels, bars)
+	}
 	trees := axis{name: "trees", get: func(p *Params) float64 { return float64(p.Trees) }, log: true}
 	for _, a := range append(slices.Clone(space), trees) {
 		p := picture.Panel{Title: a.name, Y: "log loss", LogX: a.log}

@@ -208,6 +208,19 @@ func TestExplained(t *testing.T) {
 	}
 }
 
+// Of a handful of settings nothing is said.
+func TestFewSettingsExplainNothing(t *testing.T) {
+	s := small
+	s.Draws, s.MaxTrees = 3, 20
+	r := mustRun(t, s, foldsOf(t, 2), nil)
+	if r.Importance == nil || len(r.Importance) != 0 {
+		t.Errorf("%+v", r.Importance)
+	}
+	if svg, err := r.SVG(); err != nil || strings.Contains(string(svg), "variance") {
+		t.Errorf("the picture says what mattered, %v", err)
+	}
+}
+
 func TestCheck(t *testing.T) {
 	for _, bad := range []Params{{Trees: -1}, {Leaves: 1}, {LearningRate: 2}, {LearningRate: math.NaN()}, {RowFraction: 1.5}, {FeatureFraction: -1}, {L2: math.Inf(1)}} {
 		if bad.Check() == nil {
