@@ -20,6 +20,7 @@ var floors = map[string]int{
 	"bellwether/models/calibrate":          0,
 	"bellwether/models/gbdt":               0,
 	"bellwether/models/exchange":           0,
+	"bellwether/models/picture":            0,
 	"bellwether/models/logit":              0,
 	"bellwether/models/scorecard":          0,
 	"bellwether/models/forest":             0,
@@ -34,6 +35,7 @@ var floors = map[string]int{
 	"bellwether/models/trial":              1,
 	"bellwether/models/registry":           1,
 	"bellwether/models/modeltest":          1,
+	"bellwether/models/tune":               2,
 	"bellwether/routing":                   2,
 	"bellwether/health":                    2,
 	"bellwether/serving/store":             2,
@@ -63,6 +65,7 @@ var homes = map[string][]string{
 	"bellwether/serving/gen/bellwether/v1":              {"bellwether/serving/gateway"},
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime": {"bellwether/serving/gateway", "bellwether/serving/gen/bellwether/v1"},
 	"github.com/spf13/cobra":                            {"bellwether/cmd/bellwether"},
+	"gonum.org/v1/plot":                                 {"bellwether/models/picture"},
 }
 
 type pkg struct {

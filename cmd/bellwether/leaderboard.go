@@ -41,9 +41,17 @@ func printReport(w io.Writer, r *trial.Report) {
 	}
 	if len(r.Leaderboard) > 0 {
 		printLeaderboard(w, r)
+		if r.Settings != "" {
+			fmt.Fprintf(w, "settings: %s\n", r.Settings)
+		}
 		t := r.Test
 		fmt.Fprintf(w, "winner %s, calibrated by %s: %s\n", r.Winner, r.Calibrator, r.Skill)
 		fmt.Fprintf(w, "  test: log loss %s, Brier %s, ECE %s, lift in the best tenth %s; %d seed(s): AUC %s, sd %s\n", shown(t.LogLoss), shown(t.Brier), shown(t.ECE), lift(r, 0.1), r.Seeds.N, shown(r.Seeds.AUCMean), shown(r.Seeds.AUCSD))
+		for _, c := range r.Certainty {
+			if c.Level == 0.9 {
+				fmt.Fprintf(w, "  sure enough at 90 %%: %.0f %% of the rows; covered %.3f of label 1, %.3f of label 0\n", 100*float64(c.Sure), float64(c.Ones.Value), float64(c.Zeros.Value))
+			}
+		}
 		if c := r.Incumbent; c != nil {
 			fmt.Fprintf(w, "  model in force on the same rows: AUC %s, log loss %s, ECE %s; difference in AUC %s [%s, %s]\n", shown(c.AUC), shown(c.LogLoss), shown(c.ECE), shown(c.Difference), shown(c.DifferenceLo), shown(c.DifferenceHi))
 		}

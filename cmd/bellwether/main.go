@@ -98,6 +98,7 @@ var commands = []func(*streams) *cobra.Command{
 	schemaCommand,
 	featuresCommand,
 	trainCommand,
+	tuneCommand,
 	routeCommand,
 	reportCommand,
 	predictCommand,

@@ -11,45 +11,52 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// The columns predict adds.
-var predictedColumns = []string{"p", "lo", "hi"}
-
 func predictCommand(s *streams) *cobra.Command {
-	var dir, model, in, out, sep string
+	var job predictJob
+	var sep string
 	c := &cobra.Command{
 		Use:   "predict --models DIR --model NAME[@V] --in FILE --out FILE",
 		Short: "Score a table with a published model",
 		Long: `Predict copies a table and adds three columns: p, the calibrated probability, and
 its interval lo to hi. Columns are found by name; others are copied and not read.
-The new file is CSV or Parquet by its name.`,
+The new file is CSV or Parquet by its name. With --level it adds sure: 1 where the
+model rules out all labels but one at that level, 0 where a person should decide.`,
 		Example: `  bellwether predict --models models --model deals --in new.csv --out scored.csv
-  bellwether predict --models models --model deals@v3 --in new.parquet --out scored.parquet`,
+  bellwether predict --models models --model deals@v3 --in new.parquet --out scored.parquet --level 0.9`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if dir == "" || model == "" || in == "" || out == "" {
+			if job.dir == "" || job.model == "" || job.in == "" || job.out == "" {
 				return usageError{errors.New("predict needs --models, --model, --in and --out")}
 			}
-			r, err := separator(sep)
-			if err != nil {
+			var err error
+			if job.sep, err = separator(sep); err != nil {
 				return err
 			}
-			return predict(s, dir, model, in, out, r)
+			return job.run(s)
 		},
 	}
-	c.Flags().StringVar(&dir, "models", "", "directory of models")
-	c.Flags().StringVar(&model, "model", "", "the model: NAME, or NAME@V for one version")
-	c.Flags().StringVar(&in, "in", "", "the table")
-	c.Flags().StringVar(&out, "out", "", "where to write: .csv, .csv.gz or .parquet")
+	c.Flags().StringVar(&job.dir, "models", "", "directory of models")
+	c.Flags().StringVar(&job.model, "model", "", "the model: NAME, or NAME@V for one version")
+	c.Flags().StringVar(&job.in, "in", "", "the table")
+	c.Flags().StringVar(&job.out, "out", "", "where to write: .csv, .csv.gz or .parquet")
+	c.Flags().Float64Var(&job.level, "level", 0, "add the column sure, at this level: 0.8, 0.9 or 0.95")
 	c.Flags().StringVar(&sep, "sep", ",", "separator of a CSV file; 'tab' for tabs")
 	return c
 }
 
-func predict(s *streams, dir, model, in, out string, sep rune) error {
-	reg, err := registry.Open(dir)
+// predictJob is what is scored, with what, and where to.
+type predictJob struct {
+	dir, model, in, out string
+	sep                 rune
+	level               float64 // 0: no column sure
+}
+
+func (j *predictJob) run(s *streams) error {
+	reg, err := registry.Open(j.dir)
 	if err != nil {
 		return err
 	}
-	a, err := reg.Load(registry.SplitRef(model))
+	a, err := reg.Load(registry.SplitRef(j.model))
 	if err != nil {
 		return err
 	}
@@ -61,26 +68,23 @@ func predict(s *streams, dir, model, in, out string, sep rune) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", a.Version, err)
 	}
-	o := datasets.TableOptions{Sep: sep, Columns: p.Columns, Progress: newProgress(s, "reading")}
-	t, info, err := datasets.ReadTable(in, o)
+	o := datasets.TableOptions{Sep: j.sep, Columns: p.Columns, Progress: newProgress(s, "reading")}
+	t, info, err := datasets.ReadTable(j.in, o)
 	if err != nil {
 		return err
 	}
 	scored := make([]trial.Probability, t.Len())
 	if err := p.Predict(scored, t); err != nil {
-		return fmt.Errorf("%s with %s: %w", in, a.Version, err)
+		return fmt.Errorf("%s with %s: %w", j.in, a.Version, err)
 	}
-	added := make([]datasets.AddedColumn, len(predictedColumns))
-	for i, name := range predictedColumns {
-		added[i] = datasets.AddedColumn{Name: name, Values: make([]float64, len(scored))}
+	added, err := j.columns(p, scored)
+	if err != nil {
+		return fmt.Errorf("%s: %w", a.Version, err)
 	}
-	for i, q := range scored {
-		added[0].Values[i], added[1].Values[i], added[2].Values[i] = q.P, q.Lo, q.Hi
-	}
-	if err := datasets.AppendColumns(in, out, datasets.TableOptions{Sep: sep}, added); err != nil {
+	if err := datasets.AppendColumns(j.in, j.out, datasets.TableOptions{Sep: j.sep}, added); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.Err, "%d rows scored with %s: %s\n", len(scored), a.Version, out)
+	fmt.Fprintf(s.Err, "%d rows scored with %s: %s\n", len(scored), a.Version, j.out)
 	for _, bad := range info.BadRows[:min(len(info.BadRows), 3)] {
 		fmt.Fprintf(s.Err, "left out: line %d: %s\n", bad.Line, bad.Reason)
 	}
@@ -88,4 +92,32 @@ func predict(s *streams, dir, model, in, out string, sep rune) error {
 		fmt.Fprintf(s.Err, "left out: %d more\n", extra)
 	}
 	return nil
+}
+
+// columns are what is added to the table.
+func (j *predictJob) columns(p *trial.Predictor, scored []trial.Probability) ([]datasets.AddedColumn, error) {
+	var added []datasets.AddedColumn
+	add := func(name string, of func(trial.Probability) float64) {
+		values := make([]float64, len(scored))
+		for i, q := range scored {
+			values[i] = of(q)
+		}
+		added = append(added, datasets.AddedColumn{Name: name, Values: values})
+	}
+	add("p", func(q trial.Probability) float64 { return q.P })
+	add("lo", func(q trial.Probability) float64 { return q.Lo })
+	add("hi", func(q trial.Probability) float64 { return q.Hi })
+	if j.level == 0 {
+		return added, nil
+	}
+	if _, known := p.Labels(trial.Probability{}, j.level); !known {
+		return nil, fmt.Errorf("--level %v: the model holds the levels %v", j.level, p.Levels())
+	}
+	add("sure", func(q trial.Probability) float64 {
+		if labels, _ := p.Labels(q, j.level); labels.Sure() {
+			return 1
+		}
+		return 0
+	})
+	return added, nil
 }

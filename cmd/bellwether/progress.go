@@ -22,12 +22,17 @@ func newProgress(s *streams, label string) func(done, total int64) {
 			if limit <= 0 {
 				limit = -1
 			}
-			bar = progressbar.NewOptions64(limit, progressbar.OptionSetWriter(f), progressbar.OptionSetDescription(label),
-				progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish())
+			bar = newBar(f, limit, label)
 		}
 		_ = bar.Set64(done)
 		if total > 0 && done >= total {
 			_ = bar.Finish()
 		}
 	}
+}
+
+// newBar is a bar on a terminal; -1 is no known limit.
+func newBar(f *os.File, limit int64, label string) *progressbar.ProgressBar {
+	return progressbar.NewOptions64(limit, progressbar.OptionSetWriter(f), progressbar.OptionSetDescription(label),
+		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish())
 }

@@ -1,25 +1,34 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math"
+	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"bellwether/datasets/record"
+	"bellwether/models"
+	"bellwether/models/gbdt"
 	"bellwether/models/registry"
 	"bellwether/models/trial"
+	"bellwether/models/tune"
 
 	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
 )
 
 // trainFlags are what every kind of training takes.
 type trainFlags struct {
 	models   string
 	learners []string
+	params   string
 	seeds    int
 	seed     uint64
 	json     bool
@@ -28,6 +37,7 @@ type trainFlags struct {
 func (f *trainFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.models, "models", "", "publish to this directory of models if the gate lets it pass")
 	c.Flags().StringSliceVar(&f.learners, "learners", nil, "learners to compare: default, all, or names ("+strings.Join(trial.LearnerNames(), ", ")+")")
+	c.Flags().StringVar(&f.params, "params", "", "settings of gbdt, as 'bellwether tune' writes them to best.yaml (default: gbdt's own)")
 	c.Flags().IntVar(&f.seeds, "seeds", 5, "how many times to fit the winner, for the spread")
 	c.Flags().Uint64Var(&f.seed, "seed", 1, "seed of everything random")
 	c.Flags().BoolVar(&f.json, "json", false, "print the report as one JSON document on standard output")
@@ -43,8 +53,37 @@ func (f *trainFlags) config(s *streams, task string) (trial.Config, error) {
 		return trial.Config{}, usageError{fmt.Errorf("--seeds %d: at least 1", f.seeds)}
 	}
 	c := trial.Config{Task: task, Learners: learners, Seeds: f.seeds, Seed: f.seed, Clock: time.Now}
+	if f.params != "" {
+		if c.Settings, err = tunedBy(learners, f.params); err != nil {
+			return trial.Config{}, err
+		}
+	}
 	c.Progress, c.Rounds = trialProgress(s)
 	return c, nil
+}
+
+// tunedBy gives gbdt among the learners the settings of a file, and returns them
+// for the report.
+func tunedBy(learners []models.Learner, path string) (string, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("--params: %w", err)
+	}
+	var p tune.Params
+	d := yaml.NewDecoder(bytes.NewReader(b))
+	d.KnownFields(true)
+	if err := d.Decode(&p); err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("--params %s: %w", path, err)
+	}
+	if err := p.Check(); err != nil {
+		return "", fmt.Errorf("--params %s: %w", path, err)
+	}
+	at := slices.IndexFunc(learners, func(l models.Learner) bool { return l.Name() == gbdt.Learner{}.Name() })
+	if at < 0 {
+		return "", usageError{errors.New("--params are of gbdt, and --learners leaves it out")}
+	}
+	learners[at] = p.Learner()
+	return "gbdt " + p.String(), nil
 }
 
 func trainCommand(s *streams) *cobra.Command {

@@ -33,7 +33,7 @@ outcome was known by then.`,
 	flags.add(c)
 	c.Flags().StringVar(&data, "data", "", "data directory")
 	addConfig(c, &config)
-	c.Flags().StringVar(&from, "test-from", "", "first month of the test, YYYY-MM-DD; empty: the newest month whose horizon is complete")
+	addTestFrom(c, &from)
 	return c
 }
 
@@ -44,11 +44,9 @@ func runChurn(ctx context.Context, s *streams, f *trainFlags, j dataJob) error {
 	if err != nil {
 		return err
 	}
-	var testFrom time.Time
-	if j.from != "" {
-		if testFrom, err = time.Parse(time.DateOnly, j.from); err != nil {
-			return usageError{fmt.Errorf("--test-from: %w", err)}
-		}
+	testFrom, err := parseTestFrom(j.from)
+	if err != nil {
+		return err
 	}
 	cfg, err := f.config(s, "churn")
 	if err != nil {
@@ -77,6 +75,21 @@ func runChurn(ctx context.Context, s *streams, f *trainFlags, j dataJob) error {
 	return f.finish(s, m.report, published{name: "churn", pred: m.churn, data: append(m.data, "read from "+j.data), files: files, made: j.made})
 }
 
+func addTestFrom(c *cobra.Command, from *string) {
+	c.Flags().StringVar(from, "test-from", "", "first month of the test, YYYY-MM-DD; empty: the newest month whose horizon is complete")
+}
+
+func parseTestFrom(from string) (time.Time, error) {
+	if from == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.DateOnly, from)
+	if err != nil {
+		return t, usageError{fmt.Errorf("--test-from: %w", err)}
+	}
+	return t, nil
+}
+
 // churnModel is what was learned of partners that left. Churn is nil where
 // training was refused.
 type churnModel struct {
@@ -87,33 +100,60 @@ type churnModel struct {
 	data   []string
 }
 
-// trainChurn learns from a data set. A gate that says no is in the report, not
-// an error.
-func trainChurn(ctx context.Context, src features.Source, options features.Options, cfg trial.Config, testFrom time.Time) (*churnModel, error) {
+// churnRows is the months of a data set with what became of them.
+type churnRows struct {
+	*health.Training
+	set    *features.Set
+	labels *health.Labels
+	stats  features.Stats
+	who    profiles
+}
+
+// readMonths replays a data set into rows and labels.
+func readMonths(ctx context.Context, src features.Source, options features.Options, testFrom time.Time) (*churnRows, error) {
 	schema, err := readSchema(ctx, src)
 	if err != nil {
 		return nil, err
 	}
-	m := &churnModel{set: features.NewSet(schema, options)}
-	labels, months := health.NewLabels(health.Config{}), health.NewMonths(m.set)
-	_, stats, err := features.Replay(ctx, observedSource{src, labels.Observe}, m.set, features.ReplayOptions{}, features.Sink{Months: months.Add})
+	r := &churnRows{set: features.NewSet(schema, options), labels: health.NewLabels(health.Config{}), who: profiles{}}
+	if err := src.Partners(ctx, r.who.see); err != nil {
+		return nil, err
+	}
+	months := health.NewMonths(r.set)
+	_, r.stats, err = features.Replay(ctx, observedSource{src, r.labels.Observe}, r.set, features.ReplayOptions{}, features.Sink{Months: months.Add})
 	if err != nil {
 		return nil, err
 	}
-	training, err := months.Training(labels, testFrom)
-	if err != nil {
-		return nil, err
-	}
-	m.data = []string{fmt.Sprintf("%d months of partners, tested on %s, trained up to %s, of %d events known from %s to %s", training.Table.Len(),
-		training.TestFrom.Format(time.DateOnly), training.TrainTo.Format(time.DateOnly), stats.Events, stats.From.Format(time.DateOnly), stats.To.Format(time.DateOnly))}
-	cfg.ValidFrom, cfg.TestFrom = training.ValidFrom, training.TestFrom
-	cfg.Rates, cfg.Beside = []string{"partner_id"}, training.Beside
+	r.Training, err = months.Training(r.labels, testFrom)
+	return r, err
+}
+
+// complete fills in what the trial of churn needs beside its table.
+func (r *churnRows) complete(cfg *trial.Config) {
+	cfg.ValidFrom, cfg.TestFrom = r.ValidFrom, r.TestFrom
+	cfg.Rates, cfg.Beside = []string{"partner_id"}, r.Beside
 	cfg.Learners = health.Learners(cfg.Learners)
-	m.report, m.churn, err = trial.Run(ctx, training.Table, cfg)
+	cfg.Segments = r.who.segments(r.Table.Len(), func(i int) (record.PartnerID, time.Time) {
+		return r.Partners[i], time.Unix(r.Table.At[i], 0).UTC()
+	})
+}
+
+// trainChurn learns from a data set. A gate that says no is in the report, not
+// an error.
+func trainChurn(ctx context.Context, src features.Source, options features.Options, cfg trial.Config, testFrom time.Time) (*churnModel, error) {
+	rows, err := readMonths(ctx, src, options, testFrom)
+	if err != nil {
+		return nil, err
+	}
+	m := &churnModel{set: rows.set}
+	m.data = []string{fmt.Sprintf("%d months of partners, tested on %s, trained up to %s, of %d events known from %s to %s", rows.Table.Len(),
+		rows.TestFrom.Format(time.DateOnly), rows.TrainTo.Format(time.DateOnly), rows.stats.Events, rows.stats.From.Format(time.DateOnly), rows.stats.To.Format(time.DateOnly))}
+	rows.complete(&cfg)
+	m.report, m.churn, err = trial.Run(ctx, rows.Table, cfg)
 	if err := refused(err); err != nil {
 		return nil, err
 	}
-	return m, m.fitAlive(ctx, labels, training.TestFrom)
+	return m, m.fitAlive(ctx, rows.labels, rows.TestFrom)
 }
 
 // fitAlive adds P(alive). Habits that no curve fits leave it out: it stands

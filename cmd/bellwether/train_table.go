@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -26,9 +25,8 @@ const tableTask = "table"
 
 func trainTableCommand(s *streams) *cobra.Command {
 	var f trainFlags
-	var in, name, sep string
-	var trusted []string
-	var o datasets.TableOptions
+	var t tableFlags
+	var name string
 	c := &cobra.Command{
 		Use:   "table --in FILE --label COLUMN",
 		Short: "Train on any table: CSV, Parquet or Arrow, plain or .gz",
@@ -46,33 +44,52 @@ and still looks like any other column, no scan can see: leave it out by --drop.`
   bellwether train table --in deals.csv --sep ';' --label result --positive Won --time created --group account --drop closed_at,stage --models models --name deals`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if in == "" || o.Label == "" {
-				return usageError{errors.New("train table needs --in FILE and --label COLUMN")}
-			}
-			if name == "" {
-				name = nameOf(in)
-			}
-			if err := registry.CheckName(name); err != nil {
-				return usageError{fmt.Errorf("--name: %w", err)}
-			}
-			var err error
-			if o.Sep, err = separator(sep); err != nil {
+			job, err := t.job(c)
+			if err != nil {
 				return err
 			}
-			return trainTable(c.Context(), s, &f, tableJob{in: in, name: name, options: o, trusted: trusted})
+			if job.name = name; name == "" {
+				job.name = nameOf(job.in)
+			}
+			if err := registry.CheckName(job.name); err != nil {
+				return usageError{fmt.Errorf("--name: %w", err)}
+			}
+			return trainTable(c.Context(), s, &f, job)
 		},
 	}
-	c.Flags().StringVar(&in, "in", "", "the table")
+	t.add(c)
+	c.Flags().StringVar(&name, "name", "", "name to publish under (default: the file's)")
+	f.add(c)
+	return c
+}
+
+// tableFlags say which table is meant and what its columns are.
+type tableFlags struct {
+	in, sep string
+	trusted []string
+	options datasets.TableOptions
+}
+
+func (f *tableFlags) add(c *cobra.Command) {
+	o := &f.options
+	c.Flags().StringVar(&f.in, "in", "", "the table")
 	c.Flags().StringVar(&o.Label, "label", "", "column to predict")
 	c.Flags().StringVar(&o.Positive, "positive", "", "the label's value that counts as 1, where it is not obvious")
 	c.Flags().StringVar(&o.Time, "time", "", "column that says when a row was made; splits by time")
 	c.Flags().StringVar(&o.Group, "group", "", "column whose equal values stay together in the split")
 	c.Flags().StringSliceVar(&o.Drop, "drop", nil, "columns to leave out, such as those written after the outcome")
-	c.Flags().StringSliceVar(&trusted, "trust", nil, "columns that the leakage scan is to leave alone: known when the row was made, however well they tell the label")
-	c.Flags().StringVar(&sep, "sep", ",", "separator of a CSV file; 'tab' for tabs")
-	c.Flags().StringVar(&name, "name", "", "name to publish under (default: the file's)")
-	f.add(c)
-	return c
+	c.Flags().StringSliceVar(&f.trusted, "trust", nil, "columns that the leakage scan is to leave alone: known when the row was made, however well they tell the label")
+	c.Flags().StringVar(&f.sep, "sep", ",", "separator of a CSV file; 'tab' for tabs")
+}
+
+// job checks the flags of a command.
+func (f *tableFlags) job(c *cobra.Command) (tableJob, error) {
+	if f.in == "" || f.options.Label == "" {
+		return tableJob{}, usageError{fmt.Errorf("%s needs --in FILE and --label COLUMN", strings.TrimPrefix(c.CommandPath(), "bellwether "))}
+	}
+	var err error
+	f.options.Sep, err = separator(f.sep)
+	return tableJob{in: f.in, options: f.options, trusted: f.trusted}, err
 }
 
 // tableJob is what is trained on.
@@ -83,52 +100,73 @@ type tableJob struct {
 	made     *origin // the model, where it is not to be trained
 }
 
+// read reads the table and completes the Config of its trial.
+func (j *tableJob) read(s *streams, config *trial.Config) (*models.Table, *datasets.TableInfo, error) {
+	o := j.options
+	o.Progress = newProgress(s, "reading "+filepath.Base(j.in))
+	t, info, err := datasets.ReadTable(j.in, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	printTableInfo(s, &info)
+	if j.made != nil {
+		if _, err := j.made.model.Over(t.Columns, false); err != nil {
+			return nil, nil, record.Errorf(record.Invalid, "import model", "%s: %w", j.in, err)
+		}
+	}
+	if err := knows(&info, j.trusted); err != nil {
+		return nil, nil, err
+	}
+	config.Segments, config.Scan.Trusted = segmentsOf(t, &info), j.trusted
+	for _, column := range info.Columns {
+		if column.Date {
+			config.Scan.Dates = append(config.Scan.Dates, column.Name)
+		}
+	}
+	config.Text = textsOf(&info)
+	return t, &info, nil
+}
+
+// textsOf returns what reads the code of a category in a column.
+func textsOf(info *datasets.TableInfo) func(column string, code float64) string {
+	texts := map[string]map[float64]string{}
+	for _, c := range info.Columns {
+		texts[c.Name] = map[float64]string{}
+		for _, l := range c.Levels {
+			texts[c.Name][models.Code(l.Text)] = l.Text
+		}
+	}
+	return func(column string, code float64) string { return texts[column][code] }
+}
+
 func trainTable(ctx context.Context, s *streams, f *trainFlags, job tableJob) error {
-	in, name, o := job.in, job.name, job.options
 	config, err := f.config(s, tableTask)
 	if err != nil {
 		return err
 	}
 	if job.made != nil {
 		job.made.enter(&config, false)
-		o.Columns = job.made.model.Columns()
+		job.options.Columns = job.made.model.Columns()
 	}
-	o.Progress = newProgress(s, "reading "+filepath.Base(in))
-	t, info, err := datasets.ReadTable(in, o)
+	t, info, err := job.read(s, &config)
 	if err != nil {
 		return err
 	}
-	printTableInfo(s, &info)
-	if job.made != nil {
-		if _, err := job.made.model.Over(t.Columns, false); err != nil {
-			return record.Errorf(record.Invalid, "import model", "%s: %w", in, err)
-		}
-	}
-	if err := knows(&info, job.trusted); err != nil {
-		return err
-	}
-	config.Segments, config.Scan.Trusted = segmentsOf(t, &info), job.trusted
-	for _, column := range info.Columns {
-		if column.Date {
-			config.Scan.Dates = append(config.Scan.Dates, column.Name)
-		}
-	}
-	if config.Incumbent, err = incumbent(f.models, name, tableTask+".bin"); err != nil {
+	if config.Incumbent, err = incumbent(f.models, job.name, tableTask+".bin"); err != nil {
 		return err
 	}
 	r, p, err := trial.Run(ctx, t, config)
-	var refused *trial.Refusal
-	if err != nil && !errors.As(err, &refused) {
+	if err := refused(err); err != nil {
 		return err
 	}
 	described, err := json.MarshalIndent(info, "", "  ")
 	if err != nil {
 		return err
 	}
-	data := []string{fmt.Sprintf("%s, SHA-256 %s", filepath.Base(in), info.SHA256),
+	data := []string{fmt.Sprintf("%s, SHA-256 %s", filepath.Base(job.in), info.SHA256),
 		fmt.Sprintf("%d rows; %d without a label and %d that did not fit the header left out", info.Rows, info.Unlabelled, info.Bad),
-		fmt.Sprintf("label %s: %s counts as 1, %s as 0", o.Label, info.Positive, info.Negative)}
-	return f.finish(s, r, published{name: name, pred: p, data: data, files: map[string][]byte{"data.json": append(described, '\n')}, made: job.made})
+		fmt.Sprintf("label %s: %s counts as 1, %s as 0", job.options.Label, info.Positive, info.Negative)}
+	return f.finish(s, r, published{name: job.name, pred: p, data: data, files: map[string][]byte{"data.json": append(described, '\n')}, made: job.made})
 }
 
 // knows checks that the table has the columns named by --trust.

@@ -75,6 +75,18 @@ func TestTrainTablePredictAndRollBack(t *testing.T) {
 	if len(lines) != 2001 || lines[0] != "account;amount;region;created;result;p;lo;hi" || strings.Count(lines[1], ";") != 7 {
 		t.Errorf("%d lines, %s, %s", len(lines), lines[0], lines[1])
 	}
+	if code, _, errs := called("predict", "--models", dir, "--model", "deals-2024@v1", "--in", in, "--sep", ";", "--out", scored, "--level", "0.9"); code != 0 {
+		t.Fatalf("predict: %s", errs)
+	}
+	if b, err = os.ReadFile(scored); err != nil {
+		t.Fatal(err)
+	}
+	if text := string(b); !strings.Contains(text, "p;lo;hi;sure\n") || strings.Count(text, ";1\n") < 100 || strings.Count(text, ";0\n") < 100 {
+		t.Errorf("not some sure and some not: %.200s", text)
+	}
+	if code, _, errs := called("predict", "--models", dir, "--model", "deals-2024@v1", "--in", in, "--sep", ";", "--out", scored, "--level", "0.7"); code != 1 || !strings.Contains(errs, "[0.8 0.9 0.95]") {
+		t.Errorf("a level the model does not hold: exit %d, %s", code, errs)
+	}
 	archive := filepath.Join(t.TempDir(), "deals.tar.gz")
 	for _, step := range []struct {
 		args, want string

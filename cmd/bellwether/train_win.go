@@ -11,6 +11,8 @@ import (
 	"bellwether/datasets/record"
 	"bellwether/features"
 	"bellwether/models"
+	"bellwether/models/gbdt"
+	"bellwether/models/logit"
 	"bellwether/models/trial"
 	"bellwether/routing"
 
@@ -96,11 +98,11 @@ func trainWin(ctx context.Context, src features.Source, options features.Options
 			return nil, err
 		}
 	}
-	table := rows.table(rows.labels.Win)
-	if m.data, err = table.describe("offers with an outcome to come", rows); err != nil {
+	table, err := rows.winTable(&cfg)
+	if err != nil {
 		return nil, err
 	}
-	cfg.Eval, cfg.Segments, cfg.Rates = table.first, rows.segments(table), []string{"partner_id"}
+	m.data = table.describe("offers with an outcome to come", rows)
 	m.report, m.win, err = trial.Run(ctx, table.Table, cfg)
 	if err := refused(err); err != nil {
 		return nil, err
@@ -124,7 +126,8 @@ func (m *winModel) trainAccept(ctx context.Context, rows *offerRows, cfg trial.C
 	if table.Len() == 0 {
 		return nil
 	}
-	cfg.Task, cfg.Incumbent, cfg.Seeds, cfg.Learners = "accept", nil, -1, slices.DeleteFunc(slices.Clone(cfg.Learners), func(l models.Learner) bool { return l.Name() != "gbdt" && l.Name() != "logit" })
+	cfg.Task, cfg.Incumbent, cfg.Seeds, cfg.Settings = "accept", nil, -1, ""
+	cfg.Learners = acceptLearners(cfg.Learners)
 	if len(cfg.Learners) == 0 { // a win model made elsewhere; this one is trained here
 		cfg.Learners, _ = trial.Learners("gbdt", "logit")
 		cfg.ValidFrom = time.Time{}
@@ -138,6 +141,18 @@ func (m *winModel) trainAccept(ctx context.Context, rows *offerRows, cfg trial.C
 		m.accept = p
 	}
 	return nil
+}
+
+// acceptLearners are the two that serve fast, of those asked for, by their
+// defaults: settings tuned for who wins say nothing of who accepts.
+func acceptLearners(asked []models.Learner) []models.Learner {
+	out := []models.Learner{}
+	for _, l := range []models.Learner{gbdt.Learner{}, logit.Learner{}} {
+		if slices.ContainsFunc(asked, func(a models.Learner) bool { return a.Name() == l.Name() }) {
+			out = append(out, l)
+		}
+	}
+	return out
 }
 
 // files are what a version of the win model holds beside what every model does.
@@ -167,7 +182,7 @@ type offerRows struct {
 	x      [][]float64 // by column
 	labels routing.Labels
 	stats  features.Stats
-	tiers  map[record.PartnerID]string
+	who    profiles
 }
 
 // readOffers replays a data set into rows and labels.
@@ -176,9 +191,9 @@ func readOffers(ctx context.Context, src features.Source, options features.Optio
 	if err != nil {
 		return nil, err
 	}
-	r := &offerRows{set: features.NewSet(schema, options), tiers: map[record.PartnerID]string{}}
+	r := &offerRows{set: features.NewSet(schema, options), who: profiles{}}
 	r.x = make([][]float64, r.set.Width())
-	if err := src.Partners(ctx, func(p *record.Partner) error { r.tiers[p.ID] = p.Tier; return nil }); err != nil {
+	if err := src.Partners(ctx, r.who.see); err != nil {
 		return nil, err
 	}
 	labelled := observedSource{src, r.labels.Observe}
@@ -231,28 +246,36 @@ func (r *offerRows) table(label func(record.EventID) (y float64, known int64, co
 	return t
 }
 
-// never is the known time of a label that is open.
-const never = int64(^uint64(0) >> 1)
-
-// describe says what the table is of; no rows at all is Invalid.
-func (t *labelledTable) describe(what string, r *offerRows) ([]string, error) {
+// winTable is the table of the win model, and completes the Config of its trial.
+func (r *offerRows) winTable(cfg *trial.Config) (*labelledTable, error) {
+	t := r.table(r.labels.Win)
 	if t.Len() == 0 {
 		return nil, record.Errorf(record.Refused, "train win", "no offer to learn from: %d events, %d of them offers, %d of leads nobody described", r.stats.Events, r.stats.Offers, r.stats.NoLead)
 	}
+	cfg.Eval, cfg.Segments, cfg.Rates = t.first, r.segments(t), []string{"partner_id"}
+	return t, nil
+}
+
+// never is the known time of a label that is open.
+const never = int64(^uint64(0) >> 1)
+
+// describe says what the table is of.
+func (t *labelledTable) describe(what string, r *offerRows) []string {
 	return []string{fmt.Sprintf("%d %s (%d still open) of %d offers in %d events known from %s to %s", t.Len(), what, t.open, len(r.keys), r.stats.Events,
-		r.stats.From.Format(time.DateOnly), r.stats.To.Format(time.DateOnly))}, nil
+		r.stats.From.Format(time.DateOnly), r.stats.To.Format(time.DateOnly))}
 }
 
 // segments are the parts of the rows the report looks at by themselves.
 func (r *offerRows) segments(t *labelledTable) []trial.Segmentation {
-	tier := trial.Segmentation{Name: "tier", Values: make([]string, len(t.rows))}
 	attempt := trial.Segmentation{Name: "offer", Values: make([]string, len(t.rows))}
-	for i, row := range t.rows {
-		tier.Values[i] = r.tiers[r.keys[row].Partner]
+	for i := range t.rows {
 		attempt.Values[i] = "first"
 		if !t.first[i] {
 			attempt.Values[i] = "later"
 		}
 	}
-	return []trial.Segmentation{tier, attempt}
+	return append(r.who.segments(len(t.rows), func(i int) (record.PartnerID, time.Time) {
+		k := r.keys[t.rows[i]]
+		return k.Partner, k.At
+	}), attempt)
 }

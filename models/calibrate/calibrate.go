@@ -12,6 +12,7 @@
 // (wide where few rows are near); for Isotonic it is Wilson's for the block the
 // score falls in; for Platt and Beta the delta method on the log odds, honest
 // only if the curve's form is right; Identity knows nothing and says [p, p].
+// WithBand gives any of them the interval of VennAbers.
 package calibrate
 
 import (
@@ -98,6 +99,8 @@ func Load(b []byte) (Calibrator, error) {
 		c = loadSteps(d)
 	case VennAbers:
 		c = loadVennAbers(d)
+	case bandedKind:
+		c = loadBanded(d)
 	default:
 		d.Fail()
 	}

@@ -268,6 +268,10 @@ func FuzzLoad(f *testing.F) {
 		}
 		f.Add(b)
 	}
+	raw, y := []float64{.1, .4, .4, .8}, []float64{0, 1, 0, 1}
+	if b, err := banded(f, calibrate.Beta, raw, y, nil).MarshalBinary(); err == nil {
+		f.Add(b)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if m, err := calibrate.Load(b); err == nil {
 			m.Calibrate(.5)

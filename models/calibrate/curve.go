@@ -84,6 +84,11 @@ func (m *curve) fit(s *sample, hit, miss float64, use [3]bool) {
 	}
 }
 
+// lastStep is the squared Newton decrement below which one more whole step ends
+// the search: it is the distance to the maximum in standard errors, squared, and a
+// step squares it again. To go on would compare losses that differ by rounding.
+const lastStep = 1e-8
+
 func (m *curve) newton(s *sample, hit, miss float64, use [3]bool) (beta [3]float64, cov [3][3]float64) {
 	loss := func(b [3]float64) float64 {
 		sum := 0.0
@@ -101,14 +106,20 @@ func (m *curve) newton(s *sample, hit, miss float64, use [3]bool) (beta [3]float
 		grad, hess := m.slopes(s, hit, miss, beta)
 		cov = invert(hess, use)
 		var step [3]float64
-		size := 0.0
+		decrement := 0.0
 		for i := range 3 {
 			for j := range 3 {
 				step[i] -= cov[i][j] * grad[j]
 			}
-			size = max(size, math.Abs(step[i])/(1+math.Abs(beta[i])))
+			decrement -= step[i] * grad[i]
 		}
 		next, moved := beta, false
+		if decrement < lastStep {
+			for i := range 3 {
+				beta[i] += step[i]
+			}
+			break
+		}
 		for t := 1.0; t > 1e-9; t /= 2 {
 			for i := range 3 {
 				next[i] = beta[i] + t*step[i]
@@ -118,7 +129,7 @@ func (m *curve) newton(s *sample, hit, miss float64, use [3]bool) (beta [3]float
 				break
 			}
 		}
-		if !moved || size < 1e-10 {
+		if !moved {
 			break
 		}
 	}

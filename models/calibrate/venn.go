@@ -121,7 +121,9 @@ func (m *vennAbers) Calibrate(raw float64) (p, lo, hi float64) {
 		hi = m.p1[i]
 	}
 	hi = max(hi, lo)
-	return inside(min(max(hi/(1-lo+hi), lo), hi)), lo, hi
+	// p1/(1-p0+p1), written so that each rounded step is monotone in both: a sum
+	// that holds p1 above and below the line is not, in the last bit.
+	return inside(min(max(1/(1+(1-lo)/hi), lo), hi)), lo, hi
 }
 
 func (m *vennAbers) MarshalBinary() ([]byte, error) {

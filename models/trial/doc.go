@@ -17,7 +17,7 @@
 // All numbers are little-endian.
 //
 //	8 bytes   "BWPRED01"
-//	4+n       JSON: {"columns":[{"name","kind"}],"learner":NAME}
+//	4+n       JSON: {"columns":[{"name","kind"}],"learner":NAME,"sets":[{"level","one","zero"}]}
 //	4+n       the model, as its learner wrote it
 //	4+n       the calibrator, as package calibrate wrote it
 //	32 bytes  SHA-256 of everything before

@@ -10,27 +10,17 @@ import (
 	"bellwether/models"
 	"bellwether/models/calibrate"
 	"bellwether/models/metric"
+
+	"gonum.org/v1/gonum/stat"
 )
 
-const (
-	// eceBins is the usual number; with equal mass each holds a tenth of the rows.
-	eceBins = 10
-	// betaBelow is how many validation rows a curve of three parameters beats
-	// Venn-Abers under: below, its steps are too few to follow the scores.
-	betaBelow = 1000
-	// stepsFrom is how many different scores a calibrator of steps needs. The
-	// last fit moves every score a little; with few of them that would carry whole
-	// masses of rows across a step.
-	stepsFrom = 100
-	// calibrationBlocks part the validation slice to judge a calibrator on rows
-	// it was not fitted on.
-	calibrationBlocks = 5
-)
+// eceBins is the usual number; with equal mass each holds a tenth of the rows.
+const eceBins = 10
 
 var noScores = Scores{nan, nan, nan, nan}
 
 func emptyDetails() Details {
-	return Details{Notes: []string{}, Calibration: []Calibration{}, Reliability: []Bin{}, Lift: []Lift{}, Importance: []Importance{},
+	return Details{Notes: []string{}, Calibration: []Calibration{}, Reliability: []Bin{}, Lift: []Lift{}, Importance: []Importance{}, Dependence: []Dependence{}, Certainty: []Certainty{},
 		BrierSplit: BrierSplit{nan, nan, nan}}
 }
 
@@ -41,20 +31,6 @@ func scores(p []float64, t *models.Table) Scores {
 		Brier:   Number(metric.Brier(p, t.Y, t.Weight)),
 		ECE:     Number(metric.ECE(p, t.Y, t.Weight, eceBins)),
 	}
-}
-
-// chooseKind picks the calibrator for a learner's scores on the validation
-// slice. One score for all rows cannot be mapped, only believed.
-func chooseKind(raw []float64) calibrate.Kind {
-	distinct := slices.Clone(raw)
-	slices.Sort(distinct)
-	switch n := len(slices.Compact(distinct)); {
-	case n == 1:
-		return calibrate.Identity
-	case n < stepsFrom || len(raw) < betaBelow:
-		return calibrate.Beta
-	}
-	return calibrate.VennAbers
 }
 
 func calibrated(c calibrate.Calibrator, raw []float64) []Probability {
@@ -73,51 +49,6 @@ func middles(p []Probability) []float64 {
 	return out
 }
 
-// blocks parts the validation slice: into consecutive stretches of time, or, by
-// chance, whole groups.
-func (r *run) blocks() []int {
-	n := r.valid.Len()
-	block := make([]int, n)
-	for i := range block {
-		block[i] = i * calibrationBlocks / n
-		if !r.split.timed && r.valid.Group != nil {
-			block[i] = int(uint64(r.valid.Group[i]) * 0x9e3779b97f4a7c15 >> 32 % calibrationBlocks)
-		}
-	}
-	return block
-}
-
-// crossCalibrated calibrates each block of rows by the other blocks. A block
-// whose others hold one class only stays as it is.
-func crossCalibrated(kind calibrate.Kind, raw []float64, t *models.Table, block []int) ([]float64, error) {
-	out := slices.Clone(raw)
-	for b := range calibrationBlocks {
-		var x, y, w []float64
-		for i := range raw {
-			if block[i] == b {
-				continue
-			}
-			x, y = append(x, raw[i]), append(y, t.Y[i])
-			if t.Weight != nil {
-				w = append(w, t.Weight[i])
-			}
-		}
-		if !slices.Contains(y, 0) || !slices.Contains(y, 1) {
-			continue
-		}
-		c, err := calibrate.Fit(kind, x, y, w)
-		if err != nil {
-			return nil, err
-		}
-		for i := range raw {
-			if block[i] == b {
-				out[i], _, _ = c.Calibrate(raw[i])
-			}
-		}
-	}
-	return out, nil
-}
-
 // measure fills the report's figures of the winner.
 func (r *run) measure(best *entry, p *Predictor) error {
 	t, rep := r.test, r.report
@@ -132,7 +63,7 @@ func (r *run) measure(best *entry, p *Predictor) error {
 		if err != nil {
 			return err
 		}
-		rep.Calibration = append(rep.Calibration, Calibration{string(kind), scores(middles(calibrated(c, best.testRaw)), t)})
+		rep.Calibration = append(rep.Calibration, Calibration{string(kind), best.choice.of(kind), scores(middles(calibrated(c, best.testRaw)), t)})
 	}
 	for _, b := range metric.Reliability(q, t.Y, t.Weight, eceBins) {
 		rep.Reliability = append(rep.Reliability, Bin{b.Rows, Number(b.P), Number(b.Y), Number(b.YLo), Number(b.YHi)})
@@ -143,8 +74,12 @@ func (r *run) measure(best *entry, p *Predictor) error {
 		rep.Lift = append(rep.Lift, Lift{Number(share), Number(metric.Lift(q, t.Y, t.Weight, share))})
 	}
 	rep.Ranking = ranking(q, t)
-	rep.Importance = importance(best.last, r.table.Columns)
+	var err error
+	if rep.Importance, err = r.importance(best); err != nil {
+		return err
+	}
 	rep.Segments = r.segments(q)
+	rep.Certainty = certainty(p, best.test, t, r.valid)
 	rep.Skill = r.skill(best)
 	rep.Notes = r.notes(best)
 	b, err := p.MarshalBinary()
@@ -184,34 +119,6 @@ func ranking(p []float64, t *models.Table) *Ranking {
 	return &Ranking{n, Number(ndcg), Number(hit1), Number(hit3)}
 }
 
-func importance(m models.Model, columns []models.Column) []Importance {
-	out := []Importance{}
-	known, ok := m.(interface{ Importance() []float64 })
-	if !ok {
-		return out
-	}
-	shares := known.Importance()
-	total := 0.0
-	for _, v := range shares {
-		total += v
-	}
-	for j, v := range shares {
-		if v > 0 && j < len(columns) {
-			out = append(out, Importance{columns[j].Name, Number(v / total)})
-		}
-	}
-	slices.SortStableFunc(out, func(a, b Importance) int {
-		switch {
-		case a.Share > b.Share:
-			return -1
-		case a.Share < b.Share:
-			return 1
-		}
-		return 0
-	})
-	return out
-}
-
 // segments measures the winner on each named part of the test slice, in the
 // order in which values first appear there.
 func (r *run) segments(p []float64) []Segment {
@@ -238,17 +145,52 @@ func (r *run) segments(p []float64) []Segment {
 }
 
 func (r *run) segment(name, value string, rows []int, p []float64) Segment {
-	q := make([]float64, len(rows))
-	mean, mass, pos := 0.0, 0.0, 0
 	part := (&models.Table{Columns: r.test.Columns, X: nil, Y: r.test.Y, Weight: r.test.Weight}).Take(rows)
-	for k, i := range rows {
-		q[k] = p[i]
-		mean += weightOf(r.test, i) * p[i]
-		mass += weightOf(r.test, i)
-		pos += int(r.test.Y[i])
-	}
+	q := take(p, rows)
 	auc := metric.AUCInterval(q, part.Y, part.Weight)
-	return Segment{name, value, len(rows), pos, Number(mean / mass), Number(auc.Value), Number(auc.Lo), Number(auc.Hi)}
+	out := Segment{Name: name, Value: value, Rows: len(rows), Positives: sumOf(part.Y), AUC: Number(auc.Value), AUCLo: Number(auc.Lo), AUCHi: Number(auc.Hi)}
+	out.Predicted = Number(stat.Mean(q, part.Weight))
+	s := scores(q, part)
+	out.LogLoss, out.ECE = s.LogLoss, Number(metric.ECE(q, part.Y, part.Weight, binsFor(len(rows))))
+	observed := metric.Base(part.Y, part.Weight)
+	lo, hi := metric.Wilson(observed, effective(part.Weight, len(rows)))
+	out.Observed, out.ObservedLo, out.ObservedHi = Number(observed), Number(lo), Number(hi)
+	return out
+}
+
+func take(v []float64, rows []int) []float64 {
+	out := make([]float64, len(rows))
+	for k, i := range rows {
+		out[k] = v[i]
+	}
+	return out
+}
+
+func sumOf(y []float64) int {
+	n := 0
+	for _, v := range y {
+		n += int(v)
+	}
+	return n
+}
+
+// rowsPerBin is how many rows a bin of a segment's ECE holds at least: noise
+// alone makes a bin of fewer look wrong by a tenth.
+const rowsPerBin = 30
+
+func binsFor(rows int) int { return min(eceBins, max(1, rows/rowsPerBin)) }
+
+// effective is how many rows of one weight say as much as these.
+func effective(w []float64, n int) float64 {
+	if w == nil {
+		return float64(n)
+	}
+	sum, squares := 0.0, 0.0
+	for _, v := range w {
+		sum += v
+		squares += v * v
+	}
+	return sum * sum / squares
 }
 
 // skill says in one sentence whether the winner knows anything.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"html"
 	"math"
+
+	"bellwether/models/picture"
 )
 
 // Size of the picture and of the square inside it, in pixels.
@@ -31,7 +33,7 @@ func (r *Report) ReliabilitySVG() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" font-family="sans-serif" font-size="11">`+"\n", pictureSide, pictureSide, pictureSide, pictureSide)
 	fmt.Fprintf(&b, "<title>Reliability of %s, %s: ECE %s on %d rows</title>\n", html.EscapeString(r.Task), html.EscapeString(r.Winner), figure(r.Test.ECE), r.Test.Rows)
-	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#fff"/>`+"\n", pictureSide, pictureSide)
+	fmt.Fprintf(&b, picture.Dark+"\n"+`<rect width="%d" height="%d" fill="#fff"/>`+"\n", pictureSide, pictureSide)
 	for k := 0; float64(k)*step <= top+1e-9; k++ {
 		v := float64(k) * step
 		x0, y := at(0, v)

@@ -26,6 +26,7 @@ type Predictor struct {
 	Learner    string // name of the learner, a key of the table of loaders
 	Model      models.Model
 	Calibrator calibrate.Calibrator
+	Sets       []calibrate.Sets // of labels, one a level; nil: it cannot say whether it is sure
 }
 
 // Scratch is memory that PredictRows uses again from call to call. The zero
@@ -177,13 +178,14 @@ func listed(all []string, one, many string) string {
 const predictorMagic = "BWPRED01"
 
 type predictorHeader struct {
-	Columns []models.Column `json:"columns"`
-	Learner string          `json:"learner"`
+	Columns []models.Column  `json:"columns"`
+	Learner string           `json:"learner"`
+	Sets    []calibrate.Sets `json:"sets,omitempty"`
 }
 
 // MarshalBinary writes the predictor as the package comment says.
 func (p *Predictor) MarshalBinary() ([]byte, error) {
-	header, err := json.Marshal(predictorHeader{p.Columns, p.Learner})
+	header, err := json.Marshal(predictorHeader{p.Columns, p.Learner, p.Sets})
 	if err != nil {
 		return nil, err
 	}
@@ -247,7 +249,7 @@ func LoadPredictor(b []byte) (*Predictor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("calibrator: %w", err)
 	}
-	return &Predictor{header.Columns, header.Learner, model, calibrator}, nil
+	return &Predictor{header.Columns, header.Learner, model, calibrator, header.Sets}, nil
 }
 
 // Factored is a predictor split by what its inputs look at; see

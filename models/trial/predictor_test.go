@@ -34,7 +34,7 @@ func fitted(t testing.TB, name string) (*Predictor, *models.Table) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Predictor{table.Columns, name, m, c}, table
+	return &Predictor{table.Columns, name, m, c, nil}, table
 }
 
 func TestPredictorRoundTripsBitForBit(t *testing.T) {
@@ -175,7 +175,7 @@ func FuzzLoadPredictor(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, p := range []*Predictor{p, {p.Columns, "gbdt", small, p.Calibrator}} {
+	for _, p := range []*Predictor{p, {p.Columns, "gbdt", small, p.Calibrator, []calibrate.Sets{{Level: .9, One: .2, Zero: .7}}}} {
 		b := mustBytes(f, p)
 		f.Add(b[len(predictorMagic) : len(b)-32])
 	}
@@ -240,7 +240,7 @@ func TestCard(t *testing.T) {
 		t.Error(err)
 	}
 	svg := string(files["reliability.svg"])
-	if strings.Count(svg, "<circle") != len(r.Reliability) || strings.Contains(svg, "NaN") || !strings.HasSuffix(svg, "</svg>\n") {
+	if strings.Count(svg, "<circle") != len(r.Reliability) || strings.Contains(svg, "NaN") || !strings.HasSuffix(svg, "</svg>\n") || !strings.Contains(svg, "prefers-color-scheme: dark") {
 		t.Errorf("picture:\n%s", svg)
 	}
 }

@@ -46,16 +46,19 @@ type Report struct {
 // believed and where it is weak.
 type Details struct {
 	Winner      string        `json:"winner"`
-	Skill       string        `json:"skill"` // one sentence: how much, or that there is none
-	Notes       []string      `json:"notes"` // what a careful reader should know about this trial
+	Settings    string        `json:"settings,omitempty"` // of the learners that did not have their defaults
+	Skill       string        `json:"skill"`              // one sentence: how much, or that there is none
+	Notes       []string      `json:"notes"`              // what a careful reader should know about this trial
 	Calibrator  string        `json:"calibrator"`
 	Calibration []Calibration `json:"calibration"` // every kind tried, on the test slice
 	Reliability []Bin         `json:"reliability"` // the winner on the test slice, bins of equal mass
 	BrierSplit  BrierSplit    `json:"brier_split"`
 	Lift        []Lift        `json:"lift"`
 	Ranking     *Ranking      `json:"ranking,omitempty"` // within groups, where the table has them
-	Importance  []Importance  `json:"importance"`        // the winner's, greatest first
+	Importance  []Importance  `json:"importance"`        // the winner's, greatest gain first, by permutation where there is no gain
+	Dependence  []Dependence  `json:"dependence"`        // of the few columns that matter most by permutation
 	Segments    []Segment     `json:"segments,omitempty"`
+	Certainty   []Certainty   `json:"certainty"` // the sets of labels of each level
 	Incumbent   *Comparison   `json:"incumbent,omitempty"`
 	Fingerprint string        `json:"fingerprint"` // SHA-256 of the published predictor's bytes
 }
@@ -126,7 +129,35 @@ type Seeds struct {
 // Calibration is one kind of calibrator on the test slice.
 type Calibration struct {
 	Kind string `json:"kind"`
+	// OutOfTime is the log loss on the validation slice, each part of it
+	// calibrated by the parts before; the kind with the least was chosen. Null for
+	// kinds that were not tried.
+	OutOfTime Number `json:"out_of_time"`
 	Scores
+}
+
+// Certainty is how the sets of labels of one level fared on the test slice: how
+// many rows the winner was sure enough of, and how often a row's label was in its
+// set, which was promised for each label with the level as its share, had the
+// world stayed as it was.
+type Certainty struct {
+	Level   Number `json:"level"`
+	Sure    Number `json:"sure"` // share of rows with one label in their set
+	Both    Number `json:"both"` // with both: ask a person
+	None    Number `json:"none"` // with none: unlike any row that calibrated
+	Covered Number `json:"covered"`
+	Ones    Share  `json:"ones"` // covered among the rows of label 1
+	Zeros   Share  `json:"zeros"`
+	// Short is set if a label was covered less often than promised by more than
+	// chance, that of the rows the sets come of included: the world has moved.
+	Short bool `json:"short"`
+}
+
+// Share is a share with its 95 % interval.
+type Share struct {
+	Value Number `json:"value"`
+	Lo    Number `json:"lo"`
+	Hi    Number `json:"hi"`
 }
 
 // Bin is one bar of the reliability picture.
@@ -161,10 +192,44 @@ type Ranking struct {
 	Hit3   Number `json:"hit3"`
 }
 
-// Importance is one column's share of what the model gained from its inputs.
+// Importance is what one column is worth to the winner, by three definitions
+// that need not agree. What a learner makes of a column, such as rates of a
+// category or of a pair, counts for the column.
 type Importance struct {
 	Column string `json:"column"`
-	Share  Number `json:"share"`
+	// Share is the column's of the gain of all splits in training; of a pair,
+	// half each. Null for a learner without gains.
+	Share Number `json:"share"`
+	// Permutation is the rise of the log loss on test rows when the column's
+	// values are dealt anew among them, with a 95 % interval over repeats: it
+	// knows the luck of the deal, not that of the rows.
+	Permutation   Number `json:"permutation"`
+	PermutationLo Number `json:"permutation_lo"`
+	PermutationHi Number `json:"permutation_hi"`
+	// Shapley is the mean over test rows of the absolute Shapley value in log-odds
+	// (path-dependent, exact). Null for a learner that cannot say it.
+	Shapley Number `json:"shapley"`
+
+	at int // the column's place
+}
+
+// Dependence is how the mean probability follows one column while the others
+// stay as they are (partial dependence): some of these rows may not exist.
+type Dependence struct {
+	Column   string            `json:"column"`
+	Category bool              `json:"category,omitempty"`
+	Date     bool              `json:"date,omitempty"` // Unix seconds
+	Points   []DependencePoint `json:"points"`
+}
+
+// DependencePoint is the column at one value.
+type DependencePoint struct {
+	Value Number `json:"value"` // null for a category
+	Text  string `json:"text,omitempty"`
+	Share Number `json:"share"` // of the rows that have it, or lie between it and the value before
+	Mean  Number `json:"mean"`
+	Lo    Number `json:"lo"` // tenth and ninetieth percentile over the rows
+	Hi    Number `json:"hi"`
 }
 
 // Segment is the winner on one part of the test slice.
@@ -177,6 +242,12 @@ type Segment struct {
 	AUC       Number `json:"auc"`
 	AUCLo     Number `json:"auc_lo"`
 	AUCHi     Number `json:"auc_hi"`
+
+	Observed   Number `json:"observed"` // share that came true, with its 95 % interval
+	ObservedLo Number `json:"observed_lo"`
+	ObservedHi Number `json:"observed_hi"`
+	LogLoss    Number `json:"log_loss"`
+	ECE        Number `json:"ece"` // over fewer bins where the rows are few
 }
 
 // Comparison is the model in force on the same test rows.

@@ -28,14 +28,16 @@ type Config struct {
 	// before the test slice. Without TestFrom the two halve the rows from then on.
 	ValidFrom time.Time
 	Gate      Gate
-	Incumbent *Predictor       // the model in force, to be no worse than
-	Segments  []Segmentation   // parts of the rows to report on
-	Rates     []string         // columns whose own shrunk rate is a baseline
-	Scan      Scan             // of the columns, for what was written after the outcome
-	Beside    *models.Table    // Columns and X of the same rows that no learner sees, only the baselines of Rates; may be nil
-	Clock     func() time.Time // for fit_seconds; nil: not measured
-	Progress  func(Step)       // told before each piece of work; may be nil
-	Rounds    Rounds           // told after each round of a learner that has rounds; may be nil
+	Incumbent *Predictor                               // the model in force, to be no worse than
+	Segments  []Segmentation                           // parts of the rows to report on
+	Rates     []string                                 // columns whose own shrunk rate is a baseline
+	Scan      Scan                                     // of the columns, for what was written after the outcome
+	Beside    *models.Table                            // Columns and X of the same rows that no learner sees, only the baselines of Rates; may be nil
+	Text      func(column string, code float64) string // what a category's code stands for, "" if not known; may be nil
+	Clock     func() time.Time                         // for fit_seconds; nil: not measured
+	Progress  func(Step)                               // told before each piece of work; may be nil
+	Settings  string                                   // of the learners that do not have their defaults, for the report
+	Rounds    Rounds                                   // told after each round of a learner that has rounds; may be nil
 }
 
 // Rounds is told the losses of a fit that goes on; valid is NaN where there is
@@ -72,7 +74,8 @@ type Step struct {
 // more data: where it errs, it is a little better than its calibrator believes.
 // To choose, a calibrator fitted on a row's own block would flatter flexible
 // kinds, so the validation figures come from calibrators fitted on the other
-// blocks (crossCalibrated).
+// blocks (blockwise). Which kind of calibrator is decided forward in time within
+// the validation slice (choose); its interval is always that of Venn-Abers.
 func Run(ctx context.Context, t *models.Table, c Config) (*Report, *Predictor, error) {
 	if err := t.Check(true); err != nil {
 		return nil, nil, fmt.Errorf("trial %s: %w", c.Task, err)
@@ -134,6 +137,7 @@ func newRun(t *models.Table, c Config) (*run, error) {
 	r.report.Test = Test{Rows: len(s.test.rows), Positives: positives(t, s.test.rows), AUC: nan, AUCLo: nan, AUCHi: nan, LogLoss: nan, Brier: nan, ECE: nan}
 	r.report.Seeds = Seeds{AUCMean: nan, AUCSD: nan}
 	r.report.Details = emptyDetails()
+	r.report.Settings = c.Settings
 	return r, nil
 }
 
@@ -157,6 +161,7 @@ type entry struct {
 	last     models.Model // fitted on all rows before the test slice
 	again    models.Learner
 	validRaw []float64
+	choice   choice
 	calib    calibrate.Calibrator
 	test     []Probability
 	testRaw  []float64
@@ -207,7 +212,11 @@ func (r *run) run(ctx context.Context) (*Predictor, error) {
 	if best == nil {
 		return nil, fmt.Errorf("no learner could be fitted: %w", failures(all))
 	}
-	p := &Predictor{slices.Clone(r.table.Columns), best.learner.Name(), best.last, best.calib}
+	p := &Predictor{slices.Clone(r.table.Columns), best.learner.Name(), best.last, best.calib, nil}
+	var err error
+	if p.Sets, err = sureSets(best.validRaw, r.valid); err != nil {
+		return nil, err
+	}
 	if err := r.measure(best, p); err != nil {
 		return nil, err
 	}
@@ -281,18 +290,32 @@ func (r *run) enter(ctx context.Context, e *entry) error {
 	}
 	e.last, e.again, e.validRaw, e.testRaw = f.last, f.again, f.validRaw, f.testRaw
 	e.row.Rows = rowsUsed(e.last, r.last.Len())
-	kind := chooseKind(e.validRaw)
-	p, err := crossCalibrated(kind, e.validRaw, r.valid, r.blocks())
-	if err != nil {
-		return err
-	}
-	e.row.Valid = scores(p, r.valid)
-	if e.calib, err = calibrate.Fit(kind, e.validRaw, r.valid.Y, r.valid.Weight); err != nil {
+	if err := r.calibrate(e); err != nil {
 		return err
 	}
 	e.test = calibrated(e.calib, e.testRaw)
 	e.row.Test = scores(middles(e.test), r.test)
 	return nil
+}
+
+// calibrate chooses a calibrator for the scores of an entry, fits it, with the
+// band of Venn-Abers, and fills the validation figures.
+func (r *run) calibrate(e *entry) error {
+	var err error
+	if e.choice, err = r.choose(e.validRaw); err != nil {
+		return err
+	}
+	p, err := blockwise(e.choice.kind, e.validRaw, r.valid, r.blocks(), false)
+	if err != nil {
+		return err
+	}
+	e.row.Valid = scores(p, r.valid)
+	c, err := calibrate.Fit(e.choice.kind, e.validRaw, r.valid.Y, r.valid.Weight)
+	if err != nil {
+		return err
+	}
+	e.calib, err = calibrate.WithBand(c, e.validRaw, r.valid.Y, r.valid.Weight)
+	return err
 }
 
 func (r *run) now() time.Time {

@@ -549,7 +549,7 @@ func TestCrossCalibrationDoesNotFlatter(t *testing.T) {
 		table.X[0] = append(table.X[0], 0)
 		table.Y = append(table.Y, float64(rng.IntN(2)))
 	}
-	crossed, err := crossCalibrated(calibrate.VennAbers, raw, table, block)
+	crossed, err := blockwise(calibrate.VennAbers, raw, table, block, false)
 	if err != nil {
 		t.Fatal(err)
 	}
