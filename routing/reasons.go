@@ -97,10 +97,10 @@ func (c *Case) rank(d *record.Decision, chosen int) {
 		}
 		p.business(v, &k.Candidate)
 		k.Enough = p.enough(v, &k.Candidate)
-		k.Reasons = v.sentences()
 		if ask := c.unsure(&k.Candidate); ask != "" {
-			k.Reasons = append(k.Reasons, ask)
+			v.notes = append(v.notes, ask)
 		}
+		k.Reasons = v.sentences()
 		d.Ranked = append(d.Ranked, k)
 	}
 }
