@@ -121,7 +121,9 @@ func (m *vennAbers) Calibrate(raw float64) (p, lo, hi float64) {
 		hi = m.p1[i]
 	}
 	hi = max(hi, lo)
-	return inside(min(max(hi/(1-lo+hi), lo), hi)), lo, hi
+	// hi/(1-lo+hi), written so that no step of it falls where lo or hi rises.
+	p = 1 / (1 + (1-lo)/hi)
+	return inside(min(max(p, lo), hi)), lo, hi
 }
 
 func (m *vennAbers) MarshalBinary() ([]byte, error) {
