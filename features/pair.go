@@ -123,7 +123,13 @@ func (v *pairView) prepare(dst []float64, of *LeadView, p *PartnerState) {
 // at hand soon; what it returns says nothing. A loop of Near over a few partners
 // before their rows takes the time of one that is far away.
 func (v *LeadView) Near(p *PartnerState) uint64 {
-	x := p.accounts.near(v.lead.account) + uint64(p.series[decided].n[life]) + uint64(len(p.profile.skills)+len(p.profile.territories))
+	x := p.accounts.near(v.lead.account) + uint64(p.series[decided].n[life])
+	if len(p.profile.skills) > 0 {
+		x += p.profile.skills[0].product
+	}
+	if len(p.profile.languages) > 0 {
+		x += p.profile.languages[0]
+	}
 	for i := range v.segments {
 		g := &v.segments[i]
 		for _, key := range v.lead.words[g.first : g.first+g.keys] {

@@ -109,12 +109,25 @@ type profile struct {
 // lists are what a record lists by name.
 type lists struct{ territories, industries, languages, markets words }
 
+// listsOf reads a record's lists into one block of memory: a pair looks at them
+// all.
+func listsOf(p *record.Partner) lists {
+	l := lists{wordsOf(p.Territories), wordsOf(p.Industries), wordsOf(p.Languages), wordsOf(p.Marketplaces)}
+	all := make(words, 0, len(l.territories)+len(l.industries)+len(l.languages)+len(l.markets))
+	for _, w := range []*words{&l.territories, &l.industries, &l.languages, &l.markets} {
+		from := len(all)
+		all = append(all, *w...)
+		*w = all[from:len(all):len(all)]
+	}
+	return l
+}
+
 // profileOf reads a record; certificates earned by events stay.
 func profileOf(p *record.Partner, fixed []float64, earned table[period]) profile {
 	r := profile{
 		fixed: fixed, tier: p.Tier, tierKey: hash(p.Tier), region: hash(p.Home.Region), at: placeOf(p.Home),
 		earned: earned, contract: period{math.MinInt64, forever},
-		lists: lists{wordsOf(p.Territories), wordsOf(p.Industries), wordsOf(p.Languages), wordsOf(p.Marketplaces)},
+		lists: listsOf(p),
 		daily: daily(p.Capacity), joined: forever,
 	}
 	if p.Contract != (record.Span{}) {

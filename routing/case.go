@@ -36,7 +36,7 @@ type asked struct {
 	version    uint64 // of the index
 	seed       uint64
 	amount     float64 // minor units of the policy's currency
-	known      bool    // the lead's amount was said
+	known      bool    // the lead's amount was says
 }
 
 // candidate is an eligible partner as it was read.
@@ -46,7 +46,8 @@ type candidate struct {
 	number    uint32 // in the index
 	row       int    // which of ofPairs
 	open      int    // offers and accepted leads with no outcome
-	room      int    // units left in the period, -1 for no limit
+	units     int    // of its capacity, 0 for no limit
+	room      int    // of these left in the period, -1 for no limit
 	recent    float64
 	lastOffer uint64
 }
@@ -58,8 +59,8 @@ type work struct {
 	order  []int
 	trial  trial.Scratch
 	halves []models.Half
-	words  [][]uint64 // of the lead, for each predictor
-	seen   uint64     // by near: kept, so that the reads are made
+	words  says   // by the lead
+	seen   uint64 // by near: kept, so that the reads are made
 }
 
 // block is the partner side of a row, kept while the partner's state and the
@@ -106,7 +107,7 @@ func (r *Router) Read(c *Case, lead *record.Lead, st *features.State, req Reques
 				return err
 			}
 			c.candidates[i] = candidate{partner: e.partner, block: b, number: e.number, row: i, open: e.load.Open,
-				room: e.room(req.Now), recent: e.load.recent(req.Now.Unix()), lastOffer: e.lastOffer}
+				units: e.units, room: e.room(req.Now), recent: e.load.recent(req.Now.Unix()), lastOffer: e.lastOffer}
 			r.Set.PairRow(c.ofPairs[i*width:(i+1)*width], &c.view, b.of)
 		}
 	}

@@ -38,10 +38,12 @@ type entry struct {
 	partner   *record.Partner // replaced, never changed: custom rules and callers hold on to it
 	number    uint32
 	into      int32 // number of the partner it was merged into, -1
+	units     int   // of the partner's capacity, 0 for no limit
+	period    period
 	load      load
-	lastOffer uint64 // Index.offers when it was last offered a lead, 0 never
-	fields    map[string]any
+	lastOffer uint64                // Index.offers when it was last offered a lead, 0 never
 	block     atomic.Pointer[block] // feature values of the partner side, a cache
+	fields    map[string]any
 }
 
 // load is how busy a partner is.
@@ -140,13 +142,13 @@ func (ix *Index) Upsert(p *record.Partner) {
 func (ix *Index) replace(e *entry, p *record.Partner) {
 	recount := false
 	if old := e.partner; old != nil {
-		recount = old.Capacity.Period != p.Capacity.Period
+		recount = e.period != periodNamed(p.Capacity.Period)
 		for f := range ix.facets {
 			ix.facets[f].remove(e.number, facetWords(facetKind(f), old, ix.policy.Rules.MinLevel))
 		}
 		ix.clock.remove(e)
 	}
-	e.partner = p
+	e.partner, e.units, e.period = p, max(0, p.Capacity.Units), periodNamed(p.Capacity.Period)
 	for f := range ix.facets {
 		ix.facets[f].add(e.number, facetWords(facetKind(f), p, ix.policy.Rules.MinLevel))
 	}
@@ -163,7 +165,7 @@ func (ix *Index) replace(e *entry, p *record.Partner) {
 
 // refill brings the full bitmap up to date with one partner's counter.
 func (ix *Index) refill(e *entry) {
-	if units := e.partner.Capacity.Units; units > 0 && e.load.Reserved+e.load.Used >= units {
+	if e.units > 0 && e.load.Reserved+e.load.Used >= e.units {
 		ix.full.Add(e.number)
 	} else {
 		ix.full.Remove(e.number)
@@ -179,14 +181,13 @@ func (ix *Index) HasRoom(id record.PartnerID, now time.Time) bool {
 
 // room returns how many units are left in the period of now, -1 for no limit.
 func (e *entry) room(now time.Time) int {
-	c := &e.partner.Capacity
-	if c.Units <= 0 {
+	switch {
+	case e.units == 0:
 		return -1
+	case e.load.Period != e.period.of(now):
+		return e.units
 	}
-	if e.load.Period != periodOf(c.Period, now) {
-		return c.Units
-	}
-	return max(0, c.Units-e.load.Reserved-e.load.Used)
+	return max(0, e.units-e.load.Reserved-e.load.Used)
 }
 
 // recent returns the decayed count of offers at t.
@@ -205,14 +206,33 @@ func (ix *Index) root(e *entry) *entry {
 	return e
 }
 
-// periodOf numbers the calendar period of t, UTC: days, weeks from Monday, or
-// months.
-func periodOf(period string, t time.Time) int64 {
-	day := t.Unix() / 86400 // records begin in 1970: never negative
-	switch period {
+// period is a stretch of the calendar that capacity is counted in.
+type period uint8
+
+const (
+	weekly period = iota
+	daily
+	monthly
+)
+
+// periodNamed reads a Capacity's period.
+func periodNamed(name string) period {
+	switch name {
 	case "day":
-		return day
+		return daily
 	case "month":
+		return monthly
+	}
+	return weekly
+}
+
+// of numbers the period of t, UTC: days, weeks from Monday, or months.
+func (p period) of(t time.Time) int64 {
+	day := t.Unix() / 86400 // records begin in 1970: never negative
+	switch p {
+	case daily:
+		return day
+	case monthly:
 		y, m, _ := t.UTC().Date()
 		return int64(y)*12 + int64(m)
 	}

@@ -153,7 +153,7 @@ func (e *entry) count(l link, by int) {
 	if l.state == offered || l.state == accepted {
 		e.load.Open += by
 	}
-	period := periodOf(e.partner.Capacity.Period, time.Unix(l.at, 0))
+	period := e.period.of(time.Unix(l.at, 0))
 	if period > e.load.Period {
 		e.load.Period, e.load.Reserved, e.load.Used = period, 0, 0
 	}

@@ -51,35 +51,37 @@ func sidesOf(set *features.Set) []uint8 {
 	return side
 }
 
-// reach writes what the columns of one side say to each predictor.
-func (p *parts) reach(dst [][]uint64, side features.Side, own []float64) [][]uint64 {
-	dst = slices.Grow(dst[:0], len(p.each))[:len(p.each)]
+// says is what one side says to each predictor.
+type says [2][]uint64
+
+// reach writes what the columns of one side say.
+func (p *parts) reach(dst *says, side features.Side, own []float64) {
 	for i, f := range p.each {
 		dst[i] = slices.Grow(dst[i][:0], f.Words())[:f.Words()]
 		f.Reach(dst[i], uint8(side), own)
 	}
-	return dst
 }
 
 // reach is what a partner's block says to a model.
 type reach struct {
 	parts *parts
-	words [][]uint64
+	words says
 }
 
 // of returns what a partner's block says, made anew for another model. Two
 // decisions at once may both make it: the same bits.
-func (p *parts) of(b *block) [][]uint64 {
+func (p *parts) of(b *block) *says {
 	if r := b.reach.Load(); r != nil && r.parts == p {
-		return r.words
+		return &r.words
 	}
-	r := &reach{p, p.reach(nil, features.Partner, b.values)}
+	r := &reach{parts: p}
+	p.reach(&r.words, features.Partner, b.values)
 	b.reach.Store(r)
-	return r.words
+	return &r.words
 }
 
 // ofCase makes what the lead says, once for all candidates.
-func (p *parts) ofCase(c *Case) { c.words = p.reach(c.words, features.Lead, c.ofLead) }
+func (p *parts) ofCase(c *Case) { p.reach(&c.words, features.Lead, c.ofLead) }
 
 // predict writes the probabilities of the candidates from one on.
 func (p *parts) predict(out []record.Candidate, c *Case, from int) {

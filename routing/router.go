@@ -211,8 +211,8 @@ func (c *Case) price(d *record.Decision) {
 		k, o := &d.Candidates[i], &c.candidates[i]
 		work := float64(o.open)
 		k.Price = c.amount * open * work / (work + 10)
-		if units := o.partner.Capacity.Units; units > 0 {
-			used := 1 - float64(o.room)/float64(units)
+		if o.units > 0 {
+			used := 1 - float64(o.room)/float64(o.units)
 			k.Price += c.amount * capacity * used * used
 		}
 		k.Value = k.Win*k.Accept*c.amount - k.Price + c.amount*p.Fairness.lift(o.recent)

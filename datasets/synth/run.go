@@ -80,6 +80,7 @@ type run struct {
 	r       *rand.Rand
 	policy  policy
 	hearts  []heart
+	told    told
 	now     int64
 	seq     uint64
 	queue   queue
@@ -97,7 +98,7 @@ type run struct {
 // with the number of partners and of open deals, not with days or events. The
 // same world gives the same records each time.
 func (w *World) Generate(ctx context.Context, sink Sink) error {
-	g := &run{w: w, ctx: ctx, sink: sink, r: w.stream('G', 0), hearts: make([]heart, len(w.partners))}
+	g := &run{w: w, ctx: ctx, sink: sink, r: w.stream('G', 0), hearts: make([]heart, len(w.partners)), told: told{of: make([]int64, len(w.partners))}}
 	w.peak = 0
 	for i := range w.partners {
 		w.makeAgain(i)
@@ -376,11 +377,27 @@ func (g *run) certify(i int32) {
 	}
 }
 
+// told keeps the versions of a partner apart that are made in one second: each
+// is known a microsecond after the one before.
+type told struct {
+	last int64   // when the newest version of all became known
+	of   []int64 // the newest of each partner
+}
+
+func (t *told) at(i int32, now int64) time.Time {
+	t.last = max(t.last, time.Unix(now, 0).UnixMicro())
+	if t.of[i] == t.last {
+		t.last++
+	}
+	t.of[i] = t.last
+	return time.UnixMicro(t.last).UTC()
+}
+
 // version gives the partner's record as the company has it now, with what it
 // never asked missing.
 func (g *run) version(i int32) {
 	rec := clone(&g.w.partners[i].rec)
-	rec.KnownAt = time.Unix(g.now, 0).UTC()
+	rec.KnownAt = g.told.at(i, g.now)
 	r := g.w.stream('F', int64(i))
 	gone := func() bool { return r.Float64() < g.w.cfg.Missing }
 	if gone() {

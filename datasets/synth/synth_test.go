@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -141,6 +142,14 @@ func checkOrder(t failer, w *World, rec *tape) {
 	ordered("lead", len(rec.leads), func(i int) time.Time { return rec.leads[i].CreatedAt })
 	ordered("partner", len(rec.partners), func(i int) time.Time { return rec.partners[i].KnownAt })
 	ordered("decision", len(rec.decisions), func(i int) time.Time { return rec.decisions[i].At })
+	versions := map[string]bool{}
+	for _, p := range rec.partners {
+		at := fmt.Sprint(p.ID, p.KnownAt)
+		if versions[at] {
+			t.Fatalf("two versions of a partner at one moment: %s", at)
+		}
+		versions[at] = true
+	}
 	seen := map[record.EventID]bool{}
 	for i, e := range rec.events {
 		if repeat := i > 0 && rec.events[i-1].ID == e.ID; seen[e.ID] && !repeat {

@@ -257,7 +257,8 @@ func (f *factored) Scores(dst []float64, of models.Half, candidates []models.Hal
 		n := min(lanes, len(dst)-i)
 		f.find(rows, of.Own, candidates[i:i+n], pairs[i*w:(i+n)*w])
 		for r := range n {
-			sum := f.fastSum(of.Words, candidates[i+r].Words, rows[r*f.pairs:(r+1)*f.pairs])
+			next := candidates[min(i+r+1, len(candidates)-1)].Words
+			sum := f.fastSum(of.Words, candidates[i+r].Words, next, rows[r*f.pairs:(r+1)*f.pairs])
 			dst[i+r] = f.loss.link(f.base + sum)
 		}
 	}

@@ -5,13 +5,21 @@
 package gbdt
 
 // leafSum32 adds up the values of the leaves that a, b and the given rows of the table
-// leave reachable, trees having room for 32 leaves each. It needs AVX2 and BMI1.
+// leave reachable, trees having room for 32 leaves each. next is where the words of
+// the next call's b are: they are fetched on the way. It needs AVX2 and BMI1.
 //
 //go:noescape
-func leafSum32(a *uint64, b *uint64, table *uint64, rows *uint32, inputs int, blocks int, values *float64) float64
+func leafSum32(a *uint64, b *uint64, next *uint64, table *uint64, rows *uint32, inputs int, blocks int, values *float64) float64
 
 // leafSum64 adds up the values of the leaves that a, b and the given rows of the table
-// leave reachable, trees having room for 64 leaves each. It needs AVX2 and BMI1.
+// leave reachable, trees having room for 64 leaves each. next is where the words of
+// the next call's b are: they are fetched on the way. It needs AVX2 and BMI1.
 //
 //go:noescape
-func leafSum64(a *uint64, b *uint64, table *uint64, rows *uint32, inputs int, blocks int, values *float64) float64
+func leafSum64(a *uint64, b *uint64, next *uint64, table *uint64, rows *uint32, inputs int, blocks int, values *float64) float64
+
+// shapleyTree adds to of what one tree gives each input, as group.plainTree does;
+// quads is how many halts a node has. It needs AVX2.
+//
+//go:noescape
+func shapleyTree(edges *byte, last int, quads int, at *float64, open *float64, halts *float64, of *float64)

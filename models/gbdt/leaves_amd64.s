@@ -4,192 +4,313 @@
 
 #include "textflag.h"
 
-// func leafSum32(a *uint64, b *uint64, table *uint64, rows *uint32, inputs int, blocks int, values *float64) float64
-// Requires: AVX, AVX2, BMI, SSE2
-TEXT ·leafSum32(SB), NOSPLIT, $64-64
+// func leafSum32(a *uint64, b *uint64, next *uint64, table *uint64, rows *uint32, inputs int, blocks int, values *float64) float64
+// Requires: AVX, AVX2, BMI, MMX+, SSE2
+TEXT ·leafSum32(SB), NOSPLIT, $64-72
 	MOVQ   a+0(FP), AX
 	MOVQ   b+8(FP), CX
-	MOVQ   table+16(FP), DX
-	MOVQ   rows+24(FP), BX
-	MOVQ   inputs+32(FP), SI
-	MOVQ   blocks+40(FP), DI
-	MOVQ   values+48(FP), R8
+	MOVQ   table+24(FP), DX
+	MOVQ   next+16(FP), BX
+	MOVQ   rows+32(FP), SI
+	MOVQ   inputs+40(FP), DI
+	MOVQ   blocks+48(FP), R8
+	MOVQ   values+56(FP), R9
 	VXORPD X0, X0, X0
 	VXORPD X1, X1, X1
 	VXORPD X2, X2, X2
 	VXORPD X3, X3, X3
-	LEAQ   (BX)(SI*4), R9
+	LEAQ   (SI)(DI*4), R10
 
 	// the rows that fill whole turns of the inner loop end here
-	ANDQ $-4, SI
-	LEAQ (BX)(SI*4), SI
+	ANDQ $-4, DI
+	LEAQ (SI)(DI*4), DI
 
 block:
-	VMOVDQU (AX), Y4
-	VMOVDQU 32(AX), Y5
-	VPAND   (CX), Y4, Y4
-	VPAND   32(CX), Y5, Y5
-	MOVQ    BX, R10
-	CMPQ    R10, SI
-	JE      rest
+	PREFETCHT0 (BX)
+	ADDQ       $+64, BX
+	VMOVDQU    (AX), Y4
+	VMOVDQU    32(AX), Y5
+	VPAND      (CX), Y4, Y4
+	VPAND      32(CX), Y5, Y5
+	MOVQ       SI, R11
+	CMPQ       R11, DI
+	JE         rest
 
 turn:
-	MOVL  (R10), R11
-	VPAND (DX)(R11*8), Y4, Y4
-	VPAND 32(DX)(R11*8), Y5, Y5
-	MOVL  4(R10), R11
-	VPAND (DX)(R11*8), Y4, Y4
-	VPAND 32(DX)(R11*8), Y5, Y5
-	MOVL  8(R10), R11
-	VPAND (DX)(R11*8), Y4, Y4
-	VPAND 32(DX)(R11*8), Y5, Y5
-	MOVL  12(R10), R11
-	VPAND (DX)(R11*8), Y4, Y4
-	VPAND 32(DX)(R11*8), Y5, Y5
-	ADDQ  $+16, R10
-	CMPQ  R10, SI
+	MOVL  (R11), R12
+	VPAND (DX)(R12*8), Y4, Y4
+	VPAND 32(DX)(R12*8), Y5, Y5
+	MOVL  4(R11), R12
+	VPAND (DX)(R12*8), Y4, Y4
+	VPAND 32(DX)(R12*8), Y5, Y5
+	MOVL  8(R11), R12
+	VPAND (DX)(R12*8), Y4, Y4
+	VPAND 32(DX)(R12*8), Y5, Y5
+	MOVL  12(R11), R12
+	VPAND (DX)(R12*8), Y4, Y4
+	VPAND 32(DX)(R12*8), Y5, Y5
+	ADDQ  $+16, R11
+	CMPQ  R11, DI
 	JNE   turn
 
 rest:
-	CMPQ  R10, R9
+	CMPQ  R11, R10
 	JE    leaves
-	MOVL  (R10), R11
-	VPAND (DX)(R11*8), Y4, Y4
-	VPAND 32(DX)(R11*8), Y5, Y5
-	ADDQ  $+4, R10
+	MOVL  (R11), R12
+	VPAND (DX)(R12*8), Y4, Y4
+	VPAND 32(DX)(R12*8), Y5, Y5
+	ADDQ  $+4, R11
 	JMP   rest
 
 leaves:
 	VMOVDQU Y4, (SP)
 	VMOVDQU Y5, 32(SP)
-	TZCNTL  (SP), R10
-	VADDSD  (R8)(R10*8), X0, X0
-	TZCNTL  4(SP), R10
-	VADDSD  256(R8)(R10*8), X1, X1
-	TZCNTL  8(SP), R10
-	VADDSD  512(R8)(R10*8), X2, X2
-	TZCNTL  12(SP), R10
-	VADDSD  768(R8)(R10*8), X3, X3
-	TZCNTL  16(SP), R10
-	VADDSD  1024(R8)(R10*8), X0, X0
-	TZCNTL  20(SP), R10
-	VADDSD  1280(R8)(R10*8), X1, X1
-	TZCNTL  24(SP), R10
-	VADDSD  1536(R8)(R10*8), X2, X2
-	TZCNTL  28(SP), R10
-	VADDSD  1792(R8)(R10*8), X3, X3
-	TZCNTL  32(SP), R10
-	VADDSD  2048(R8)(R10*8), X0, X0
-	TZCNTL  36(SP), R10
-	VADDSD  2304(R8)(R10*8), X1, X1
-	TZCNTL  40(SP), R10
-	VADDSD  2560(R8)(R10*8), X2, X2
-	TZCNTL  44(SP), R10
-	VADDSD  2816(R8)(R10*8), X3, X3
-	TZCNTL  48(SP), R10
-	VADDSD  3072(R8)(R10*8), X0, X0
-	TZCNTL  52(SP), R10
-	VADDSD  3328(R8)(R10*8), X1, X1
-	TZCNTL  56(SP), R10
-	VADDSD  3584(R8)(R10*8), X2, X2
-	TZCNTL  60(SP), R10
-	VADDSD  3840(R8)(R10*8), X3, X3
-	ADDQ    $+4096, R8
+	TZCNTL  (SP), R11
+	VADDSD  (R9)(R11*8), X0, X0
+	TZCNTL  4(SP), R11
+	VADDSD  256(R9)(R11*8), X1, X1
+	TZCNTL  8(SP), R11
+	VADDSD  512(R9)(R11*8), X2, X2
+	TZCNTL  12(SP), R11
+	VADDSD  768(R9)(R11*8), X3, X3
+	TZCNTL  16(SP), R11
+	VADDSD  1024(R9)(R11*8), X0, X0
+	TZCNTL  20(SP), R11
+	VADDSD  1280(R9)(R11*8), X1, X1
+	TZCNTL  24(SP), R11
+	VADDSD  1536(R9)(R11*8), X2, X2
+	TZCNTL  28(SP), R11
+	VADDSD  1792(R9)(R11*8), X3, X3
+	TZCNTL  32(SP), R11
+	VADDSD  2048(R9)(R11*8), X0, X0
+	TZCNTL  36(SP), R11
+	VADDSD  2304(R9)(R11*8), X1, X1
+	TZCNTL  40(SP), R11
+	VADDSD  2560(R9)(R11*8), X2, X2
+	TZCNTL  44(SP), R11
+	VADDSD  2816(R9)(R11*8), X3, X3
+	TZCNTL  48(SP), R11
+	VADDSD  3072(R9)(R11*8), X0, X0
+	TZCNTL  52(SP), R11
+	VADDSD  3328(R9)(R11*8), X1, X1
+	TZCNTL  56(SP), R11
+	VADDSD  3584(R9)(R11*8), X2, X2
+	TZCNTL  60(SP), R11
+	VADDSD  3840(R9)(R11*8), X3, X3
+	ADDQ    $+4096, R9
 	ADDQ    $+64, AX
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
-	DECQ    DI
+	DECQ    R8
 	JNE     block
 	VADDSD  X1, X0, X0
 	VADDSD  X3, X2, X2
 	VADDSD  X2, X0, X0
 	VZEROUPPER
-	MOVSD   X0, ret+56(FP)
+	MOVSD   X0, ret+64(FP)
 	RET
 
-// func leafSum64(a *uint64, b *uint64, table *uint64, rows *uint32, inputs int, blocks int, values *float64) float64
-// Requires: AVX, AVX2, BMI, SSE2
-TEXT ·leafSum64(SB), NOSPLIT, $64-64
+// func leafSum64(a *uint64, b *uint64, next *uint64, table *uint64, rows *uint32, inputs int, blocks int, values *float64) float64
+// Requires: AVX, AVX2, BMI, MMX+, SSE2
+TEXT ·leafSum64(SB), NOSPLIT, $64-72
 	MOVQ   a+0(FP), AX
 	MOVQ   b+8(FP), CX
-	MOVQ   table+16(FP), DX
-	MOVQ   rows+24(FP), BX
-	MOVQ   inputs+32(FP), SI
-	MOVQ   blocks+40(FP), DI
-	MOVQ   values+48(FP), R8
+	MOVQ   table+24(FP), DX
+	MOVQ   next+16(FP), BX
+	MOVQ   rows+32(FP), SI
+	MOVQ   inputs+40(FP), DI
+	MOVQ   blocks+48(FP), R8
+	MOVQ   values+56(FP), R9
 	VXORPD X0, X0, X0
 	VXORPD X1, X1, X1
 	VXORPD X2, X2, X2
 	VXORPD X3, X3, X3
-	LEAQ   (BX)(SI*4), R9
+	LEAQ   (SI)(DI*4), R10
 
 	// the rows that fill whole turns of the inner loop end here
-	ANDQ $-4, SI
-	LEAQ (BX)(SI*4), SI
+	ANDQ $-4, DI
+	LEAQ (SI)(DI*4), DI
 
 block:
-	VMOVDQU (AX), Y4
-	VMOVDQU 32(AX), Y5
-	VPAND   (CX), Y4, Y4
-	VPAND   32(CX), Y5, Y5
-	MOVQ    BX, R10
-	CMPQ    R10, SI
-	JE      rest
+	PREFETCHT0 (BX)
+	ADDQ       $+64, BX
+	VMOVDQU    (AX), Y4
+	VMOVDQU    32(AX), Y5
+	VPAND      (CX), Y4, Y4
+	VPAND      32(CX), Y5, Y5
+	MOVQ       SI, R11
+	CMPQ       R11, DI
+	JE         rest
 
 turn:
-	MOVL  (R10), R11
-	VPAND (DX)(R11*8), Y4, Y4
-	VPAND 32(DX)(R11*8), Y5, Y5
-	MOVL  4(R10), R11
-	VPAND (DX)(R11*8), Y4, Y4
-	VPAND 32(DX)(R11*8), Y5, Y5
-	MOVL  8(R10), R11
-	VPAND (DX)(R11*8), Y4, Y4
-	VPAND 32(DX)(R11*8), Y5, Y5
-	MOVL  12(R10), R11
-	VPAND (DX)(R11*8), Y4, Y4
-	VPAND 32(DX)(R11*8), Y5, Y5
-	ADDQ  $+16, R10
-	CMPQ  R10, SI
+	MOVL  (R11), R12
+	VPAND (DX)(R12*8), Y4, Y4
+	VPAND 32(DX)(R12*8), Y5, Y5
+	MOVL  4(R11), R12
+	VPAND (DX)(R12*8), Y4, Y4
+	VPAND 32(DX)(R12*8), Y5, Y5
+	MOVL  8(R11), R12
+	VPAND (DX)(R12*8), Y4, Y4
+	VPAND 32(DX)(R12*8), Y5, Y5
+	MOVL  12(R11), R12
+	VPAND (DX)(R12*8), Y4, Y4
+	VPAND 32(DX)(R12*8), Y5, Y5
+	ADDQ  $+16, R11
+	CMPQ  R11, DI
 	JNE   turn
 
 rest:
-	CMPQ  R10, R9
+	CMPQ  R11, R10
 	JE    leaves
-	MOVL  (R10), R11
-	VPAND (DX)(R11*8), Y4, Y4
-	VPAND 32(DX)(R11*8), Y5, Y5
-	ADDQ  $+4, R10
+	MOVL  (R11), R12
+	VPAND (DX)(R12*8), Y4, Y4
+	VPAND 32(DX)(R12*8), Y5, Y5
+	ADDQ  $+4, R11
 	JMP   rest
 
 leaves:
 	VMOVDQU Y4, (SP)
 	VMOVDQU Y5, 32(SP)
-	TZCNTQ  (SP), R10
-	VADDSD  (R8)(R10*8), X0, X0
-	TZCNTQ  8(SP), R10
-	VADDSD  512(R8)(R10*8), X1, X1
-	TZCNTQ  16(SP), R10
-	VADDSD  1024(R8)(R10*8), X2, X2
-	TZCNTQ  24(SP), R10
-	VADDSD  1536(R8)(R10*8), X3, X3
-	TZCNTQ  32(SP), R10
-	VADDSD  2048(R8)(R10*8), X0, X0
-	TZCNTQ  40(SP), R10
-	VADDSD  2560(R8)(R10*8), X1, X1
-	TZCNTQ  48(SP), R10
-	VADDSD  3072(R8)(R10*8), X2, X2
-	TZCNTQ  56(SP), R10
-	VADDSD  3584(R8)(R10*8), X3, X3
-	ADDQ    $+4096, R8
+	TZCNTQ  (SP), R11
+	VADDSD  (R9)(R11*8), X0, X0
+	TZCNTQ  8(SP), R11
+	VADDSD  512(R9)(R11*8), X1, X1
+	TZCNTQ  16(SP), R11
+	VADDSD  1024(R9)(R11*8), X2, X2
+	TZCNTQ  24(SP), R11
+	VADDSD  1536(R9)(R11*8), X3, X3
+	TZCNTQ  32(SP), R11
+	VADDSD  2048(R9)(R11*8), X0, X0
+	TZCNTQ  40(SP), R11
+	VADDSD  2560(R9)(R11*8), X1, X1
+	TZCNTQ  48(SP), R11
+	VADDSD  3072(R9)(R11*8), X2, X2
+	TZCNTQ  56(SP), R11
+	VADDSD  3584(R9)(R11*8), X3, X3
+	ADDQ    $+4096, R9
 	ADDQ    $+64, AX
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
-	DECQ    DI
+	DECQ    R8
 	JNE     block
 	VADDSD  X1, X0, X0
 	VADDSD  X3, X2, X2
 	VADDSD  X2, X0, X0
 	VZEROUPPER
-	MOVSD   X0, ret+56(FP)
+	MOVSD   X0, ret+64(FP)
+	RET
+
+// func shapleyTree(edges *byte, last int, quads int, at *float64, open *float64, halts *float64, of *float64)
+// Requires: AVX, AVX2
+TEXT ·shapleyTree(SB), NOSPLIT, $0-56
+	MOVQ         edges+0(FP), AX
+	MOVQ         quads+16(FP), CX
+	MOVQ         at+24(FP), DX
+	MOVQ         open+32(FP), BX
+	MOVQ         halts+40(FP), SI
+	MOVQ         of+48(FP), DI
+	MOVQ         last+8(FP), R11
+	MOVQ         $0x3ff0000000000000, R10
+	VMOVQ        R10, X0
+	VBROADCASTSD X0, Y0
+	MOVQ         SI, R9
+	MOVQ         CX, R10
+
+root:
+	VMOVUPD Y0, (R9)
+	ADDQ    $+128, R9
+	DECQ    R10
+	JNE     root
+	MOVQ    $0x00000001, R8
+
+descend:
+	ADDQ         $+40, AX
+	MOVL         (AX), R12
+	ADDQ         SI, R12
+	VBROADCASTSD (BX)(R8*8), Y1
+	VBROADCASTSD 16(AX), Y2
+	VBROADCASTSD 32(AX), Y3
+	MOVL         8(AX), R13
+	VBROADCASTSD (BX)(R13*8), Y4
+	VBROADCASTSD 24(AX), Y5
+	MOVQ         DX, R14
+	MOVQ         CX, R10
+
+factor:
+	VMULPD  (R14), Y1, Y6
+	VMULPD  32(R14), Y2, Y7
+	VADDPD  Y7, Y6, Y6
+	TESTQ   R13, R13
+	JE      fresh
+	VMULPD  (R14), Y4, Y7
+	VMULPD  32(R14), Y5, Y8
+	VADDPD  Y8, Y7, Y7
+	VDIVPD  Y7, Y0, Y7
+	VMOVUPD Y7, 64(R9)
+	VMULPD  Y7, Y6, Y6
+
+fresh:
+	VMOVUPD Y6, 32(R9)
+	VMULPD  (R12), Y6, Y6
+	VMOVUPD Y6, (R9)
+	VMOVUPD Y3, 96(R9)
+	ADDQ    $+128, R9
+	ADDQ    $+128, R12
+	ADDQ    $+64, R14
+	DECQ    R10
+	JNE     factor
+	INCQ    R8
+	CMPQ    R8, R11
+	JLE     descend
+
+ascend:
+	DECQ         R8
+	MOVL         (AX), DX
+	ADDQ         SI, DX
+	MOVL         4(AX), R13
+	ADDQ         DI, R13
+	MOVL         8(AX), R11
+	MOVQ         (BX)(R11*8), R12
+	VBROADCASTSD (BX)(R8*8), Y1
+	VBROADCASTSD 16(AX), Y2
+	VSUBPD       Y2, Y1, Y1
+	VBROADCASTSD 24(AX), Y2
+	VSUBPD       Y2, Y0, Y2
+	MOVQ         CX, R14
+	MOVQ         R14, R10
+	SHLQ         $0x07, R14
+	SUBQ         R14, R9
+
+sum:
+	VMOVUPD 96(R9), Y3
+	VMOVUPD 32(R9), Y4
+	VMULPD  Y4, Y3, Y5
+	VADDPD  96(DX), Y5, Y5
+	VMOVUPD Y5, 96(DX)
+	VMULPD  (DX), Y3, Y3
+	VMOVAPD Y1, Y5
+	TESTQ   R11, R11
+	JE      give
+	TESTQ   R12, R12
+	JE      next
+	VMULPD  64(R9), Y3, Y3
+	VMULPD  Y4, Y2, Y4
+	VSUBPD  Y4, Y1, Y5
+
+give:
+	VMULPD  Y5, Y3, Y3
+	VADDPD  (R13), Y3, Y3
+	VMOVUPD Y3, (R13)
+
+next:
+	ADDQ $+128, R9
+	ADDQ $+128, DX
+	ADDQ $+32, R13
+	DECQ R10
+	JNE  sum
+	SUBQ R14, R9
+	SUBQ $+40, AX
+	CMPQ R8, $+1
+	JNE  ascend
+	VZEROUPPER
 	RET

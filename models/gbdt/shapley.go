@@ -2,7 +2,6 @@ package gbdt
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 
 	"gonum.org/v1/gonum/integrate/quad"
@@ -32,105 +31,165 @@ import (
 // points is how many points of the rule are handled together.
 const points = 4
 
+// lane is a value at each of these points.
 type lane [points]float64
 
-// rule is the points t, 1-t and weights for trees of up to twice as many inputs
-// on one way.
-type rule struct{ t, u, w []lane }
+const (
+	laneBytes = points * 8
+	haltBytes = 4 * laneBytes
+)
+
+// rule is the points t, 1-t and their weights, for trees of up to twice as many
+// inputs on one way.
+type rule struct {
+	at []point
+	w  []lane
+}
+
+// point is t and 1-t at a few points.
+type point struct{ t, u lane }
 
 // ruleOf returns the rule with n lanes.
 func ruleOf(n int) rule {
 	x, w := make([]float64, n*points), make([]float64, n*points)
 	quad.Legendre{}.FixedLocations(x, w, 0, 1)
-	r := rule{make([]lane, n), make([]lane, n), make([]lane, n)}
+	r := rule{make([]point, n), make([]lane, n)}
 	for i := range x {
 		q, p := i/points, i%points
-		r.t[q][p], r.u[q][p], r.w[q][p] = x[i], 1-x[i], w[i]
+		r.at[q].t[p], r.at[q].u[p], r.w[q][p] = x[i], 1-x[i], w[i]
 	}
 	return r
 }
 
-// step is the edge from a node's parent down to it.
-type step struct {
-	up    uint32  // the parent
-	same  int32   // the node above whose edge asked the same input, -1 for none
-	input int32   // that was asked
+// integral is the integral of a.
+func (r *rule) integral(a []lane) float64 {
+	sum := 0.0
+	for q := range a {
+		a, w := &a[q], &r.w[q]
+		sum += (a[0]*w[0] + a[1]*w[1]) + (a[2]*w[2] + a[3]*w[3])
+	}
+	return sum
+}
+
+// leastShare stands for a share of no rows, so that shares can be divided.
+const leastShare = 1e-250
+
+// edge leads from a node's parent down to it. The root's edge, from nowhere, is
+// one that everything passes. Vector code knows its layout.
+type edge struct {
+	up    uint32 // where the parent's lanes begin, in bytes
+	input uint32 // where those of the input asked begin, in bytes
+	same  uint32 // the node above whose edge asked the same input, 0 for none
+	_     uint32
 	z     float64 // share of the rows that pass the input's tests down to here
+	above float64 // z of same
+	leaf  float64 // the value of the node it leads to, 0 inside
 }
 
 // steps is a tree as its Shapley values need it.
 type steps struct {
 	tree  tree
-	steps []step // of each node; the root's is empty
-	rule  rule
+	edges []edge // of each node
+}
+
+// group is the trees of one rule.
+type group struct {
+	rule
+	trees []steps
 }
 
 // explainer makes Shapley values.
 type explainer struct {
-	trees []steps
-	most  int // lanes the largest tree needs
-	work  sync.Pool
+	groups []group
+	halts  int // of the largest tree
+	nodes  int
+	inputs int // lanes of all inputs, for the largest rule
+	work   sync.Pool
 }
 
-// shapleyWork is memory for one tree.
+// shapleyWork is memory for the values of one row.
 type shapleyWork struct {
-	bins               []uint8
-	of                 []float64 // by input
-	hot                []bool
-	down, factor, upon []lane
+	bins   []uint8
+	open   []float64 // of each node: 1 if the row passes every test of its edge's input down to it
+	of     []lane    // by input
+	values []float64
+	halts  []halt // of each node, one a lane
+}
+
+// halt is a node at a few points. Vector code knows its layout.
+type halt struct {
+	down    lane // the product of the factors down to it
+	factor  lane // of its edge
+	inverse lane // 1 over the factor of the same input above
+	under   lane // the sum over the leaves under it of value times the factors between
 }
 
 func newExplainer(m *Model) *explainer {
 	e := &explainer{}
-	rules := map[int]rule{}
+	at := map[int]int{}
 	for _, t := range m.trees {
-		s := steps{tree: t, steps: make([]step, len(t))}
-		inputs := s.fill()
-		lanes := max(1, (inputs+2*points-1)/(2*points))
-		if _, ok := rules[lanes]; !ok {
-			rules[lanes] = ruleOf(lanes)
+		n := max(1, (longestWay(t)+2*points-1)/(2*points))
+		g, ok := at[n]
+		if !ok {
+			g = len(e.groups)
+			at[n] = g
+			e.groups = append(e.groups, group{rule: ruleOf(n)})
 		}
-		s.rule = rules[lanes]
-		e.most = max(e.most, lanes*len(t))
-		e.trees = append(e.trees, s)
+		e.groups[g].trees = append(e.groups[g].trees, newSteps(t, n))
+		e.halts, e.nodes, e.inputs = max(e.halts, n*len(t)), max(e.nodes, len(t)), max(e.inputs, n*len(m.enc.inputs))
 	}
 	return e
 }
 
-// fill makes the steps and returns how many inputs the longest way asks.
-func (s *steps) fill() (inputs int) {
-	count := make([]int, len(s.tree))
-	for i, n := range s.tree {
+// ways calls f for each edge from i to k, with the nearest node above whose edge
+// asked the same input, 0 for none.
+func (t tree) ways(f func(i, k, same uint32)) {
+	up := make([]uint32, len(t))
+	for i, n := range t {
 		if n.kid == 0 {
-			inputs = max(inputs, count[i])
 			continue
 		}
-		rows := float64(s.tree[n.kid].rows) + float64(s.tree[n.kid+1].rows)
+		same := uint32(i)
+		for same != 0 && t[up[same]].test.input != n.test.input {
+			same = up[same]
+		}
 		for k := n.kid; k <= n.kid+1; k++ {
-			at := step{up: uint32(i), same: s.asked(i, n.test.input), input: n.test.input, z: 0.5}
-			if rows > 0 {
-				at.z = float64(s.tree[k].rows) / rows
-			}
-			count[k] = count[i]
-			if at.same < 0 {
-				count[k]++
-			} else {
-				at.z *= s.steps[at.same].z
-			}
-			s.steps[k] = at
+			up[k] = uint32(i)
+			f(uint32(i), k, same)
 		}
 	}
-	return inputs
 }
 
-// asked returns the nearest node at or above i whose edge asked the input.
-func (s *steps) asked(i int, input int32) int32 {
-	for ; i != 0; i = int(s.steps[i].up) {
-		if s.steps[i].input == input {
-			return int32(i)
+// longestWay is the number of inputs asked on the way that asks most.
+func longestWay(t tree) int {
+	count, most := make([]int, len(t)), 0
+	t.ways(func(i, k, same uint32) {
+		count[k] = count[i]
+		if same == 0 {
+			count[k]++
 		}
-	}
-	return -1
+		most = max(most, count[k])
+	})
+	return most
+}
+
+func newSteps(t tree, n int) steps {
+	s := steps{tree: t, edges: make([]edge, len(t))}
+	s.edges[0].z = 1
+	t.ways(func(i, k, same uint32) {
+		kid := t[i].kid
+		share := 0.5
+		if rows := float64(t[kid].rows) + float64(t[kid+1].rows); rows > 0 {
+			share = float64(t[k].rows) / rows
+		}
+		above := s.edges[same].z
+		s.edges[k] = edge{up: i * uint32(n*haltBytes), input: uint32(t[i].test.input) * uint32(n*laneBytes), same: same,
+			z: max(share*above, leastShare), above: above}
+		if t[k].kid == 0 {
+			s.edges[k].leaf = t[k].value
+		}
+	})
+	return s
 }
 
 // Contributions writes to dst what each column of a row moved its log-odds by,
@@ -143,161 +202,115 @@ func (m *Model) Contributions(dst, row []float64) (start float64) {
 	if len(dst) != m.width || len(row) != m.width {
 		panic(fmt.Sprintf("gbdt: %d numbers into %d contributions, width is %d", len(row), len(dst), m.width))
 	}
-	e := m.explainer()
+	m.explain.Do(func() { m.explained = newExplainer(m) })
+	e := m.explained
 	w, _ := e.work.Get().(*shapleyWork)
 	if w == nil {
-		w = &shapleyWork{bins: make([]uint8, m.scorer.slots*lanes), of: make([]float64, len(m.enc.inputs))}
+		w = e.room(m)
 	}
 	defer e.work.Put(w)
 	src := source{rows: row, width: m.width}
 	m.scorer.encode(w.bins, &src, 0, 1)
-	w.hot = slices.Grow(w.hot[:0], e.most)[:e.most]
-	w.down, w.factor, w.upon = slices.Grow(w.down[:0], e.most)[:e.most], slices.Grow(w.factor[:0], e.most)[:e.most], slices.Grow(w.upon[:0], e.most)[:e.most]
-	clear(w.of)
+	clear(w.values)
+	for i := range e.groups {
+		e.groups[i].add(w)
+	}
 	start = m.base
-	for i := range e.trees {
-		start += m.trees[i][0].value
-		e.trees[i].add(w)
+	for _, t := range m.trees {
+		start += t[0].value
 	}
 	clear(dst)
-	for i, v := range w.of {
+	for i, v := range w.values {
 		m.blame(dst, int32(i), v)
 	}
 	return start
 }
 
-func (m *Model) explainer() *explainer {
-	m.explain.Do(func() { m.explained = newExplainer(m) })
-	return m.explained
+func (e *explainer) room(m *Model) *shapleyWork {
+	return &shapleyWork{bins: make([]uint8, m.scorer.slots*lanes), open: make([]float64, e.nodes), of: make([]lane, e.inputs),
+		values: make([]float64, len(m.enc.inputs)), halts: make([]halt, e.halts)}
 }
 
-// add adds the values of one tree.
-func (s *steps) add(w *shapleyWork) {
-	s.goDown(w)
-	s.goUp(w)
-	n := len(s.rule.t)
-	for k := 1; k < len(s.steps); k++ {
-		at := &s.steps[k]
-		if at.same >= 0 && !w.hot[at.same] {
-			continue // a way that was closed before stays so
-		}
-		o := 0.0
-		if w.hot[k] {
-			o = 1
-		}
-		down, upon := w.down[int(at.up)*n:][:n], w.upon[k*n:][:n]
-		if at.same < 0 {
-			w.of[at.input] += (o - at.z) * s.rule.product(down, upon)
-		} else {
-			w.of[at.input] += s.rule.change(down, upon, w.factor[k*n:][:n], o-at.z, s.steps[at.same].z)
-		}
+// add adds the values of the group's trees.
+func (g *group) add(w *shapleyWork) {
+	n := len(g.at)
+	of := w.of[:n*len(w.values)]
+	clear(of)
+	for i := range g.trees {
+		s := &g.trees[i]
+		s.walk(w)
+		g.addTree(s, w)
+	}
+	for i := range w.values {
+		w.values[i] += g.integral(of[i*n : (i+1)*n])
 	}
 }
 
-// product is the integral of a times b.
-func (r *rule) product(a, b []lane) float64 {
-	sum := 0.0
-	for q := range r.w {
-		a, b, w := &a[q], &b[q], &r.w[q]
-		sum += (a[0]*b[0]*w[0] + a[1]*b[1]*w[1]) + (a[2]*b[2]*w[2] + a[3]*b[3]*w[3])
-	}
-	return sum
-}
-
-// change is the integral of a times b by what a lower test of an input adds: a
-// holds the factor of the open way of share z above, factor is the lower one's
-// over it, gap is o less the share below.
-func (r *rule) change(a, b, factor []lane, gap, z float64) float64 {
-	sum := 0.0
-	for q := range r.w {
-		a, b, f, t, u, w := &a[q], &b[q], &factor[q], &r.t[q], &r.u[q], &r.w[q]
-		for p := range t {
-			sum += a[p] * b[p] * w[p] * (gap - (1-z)*f[p]) / (t[p] + z*u[p])
-		}
-	}
-	return sum
-}
-
-// goDown fills which ways are open, the factor of each edge and the product of
-// the factors down to each node.
-func (s *steps) goDown(w *shapleyWork) {
-	n := len(s.rule.t)
-	for q := range n {
-		w.down[q] = lane{1, 1, 1, 1}
-	}
-	w.hot[0] = true
+// walk finds which edges the row passes.
+func (s *steps) walk(w *shapleyWork) {
+	w.open[0] = 1
 	for i := range s.tree {
 		at := &s.tree[i]
 		if at.kid == 0 {
 			continue
 		}
-		open := at.kid + at.test.right(w.bins[int(at.test.input)*lanes])
-		for k := at.kid; k <= at.kid+1; k++ {
-			e := &s.steps[k]
-			w.hot[k] = k == open && (e.same < 0 || w.hot[e.same])
-			s.multiply(w, i, int(k), e)
-		}
+		right := at.test.right(w.bins[int(at.test.input)*lanes])
+		open := w.open[s.edges[at.kid].same]
+		w.open[at.kid] = open * float64(1-right)
+		w.open[at.kid+1] = open * float64(right)
 	}
 }
 
-// multiply fills the factor of the edge from i to k and the product down to k.
-func (s *steps) multiply(w *shapleyWork, i, k int, e *step) {
-	n, z := len(s.rule.t), e.z
-	down, next, factor := w.down[i*n:][:n], w.down[k*n:][:n], w.factor[k*n:][:n]
-	for q := range factor {
-		t, u := &s.rule.t[q], &s.rule.u[q]
-		if w.hot[k] {
-			factor[q] = lane{t[0] + z*u[0], t[1] + z*u[1], t[2] + z*u[2], t[3] + z*u[3]}
-		} else {
-			factor[q] = lane{z * u[0], z * u[1], z * u[2], z * u[3]}
-		}
+// plainTree adds to w.of what one tree gives each input at each point. It
+// defines what the vector code answers.
+func (g *group) plainTree(s *steps, w *shapleyWork) {
+	for q := range g.at {
+		w.halts[q].down = lane{1, 1, 1, 1}
 	}
-	if e.same >= 0 {
-		s.replace(w, factor, e)
+	for k := 1; k < len(s.edges); k++ {
+		g.descend(k, &s.edges[k], w)
 	}
-	for q := range factor {
-		d, f := &down[q], &factor[q]
-		next[q] = lane{d[0] * f[0], d[1] * f[1], d[2] * f[2], d[3] * f[3]}
+	for k := len(s.edges) - 1; k > 0; k-- {
+		g.ascend(k, &s.edges[k], w)
 	}
 }
 
-// replace divides the factor of an input asked before out of a new one.
-func (s *steps) replace(w *shapleyWork, factor []lane, e *step) {
-	z := s.steps[e.same].z
-	if !w.hot[e.same] {
-		ratio := 0.0
-		if z > 0 {
-			ratio = e.z / z
+// descend fills the halts of node k but for what is under them.
+func (g *group) descend(k int, e *edge, w *shapleyWork) {
+	n, o, a, z := len(g.at), w.open[k], w.open[e.same], e.above
+	up, here := w.halts[e.up/haltBytes:][:n], w.halts[k*n:][:n]
+	for q := range g.at {
+		t, u, at, d := &g.at[q].t, &g.at[q].u, &here[q], &up[q].down
+		f := lane{o*t[0] + e.z*u[0], o*t[1] + e.z*u[1], o*t[2] + e.z*u[2], o*t[3] + e.z*u[3]}
+		if e.same != 0 {
+			i := lane{1 / (a*t[0] + z*u[0]), 1 / (a*t[1] + z*u[1]), 1 / (a*t[2] + z*u[2]), 1 / (a*t[3] + z*u[3])}
+			f = lane{f[0] * i[0], f[1] * i[1], f[2] * i[2], f[3] * i[3]}
+			at.inverse = i
 		}
-		for q := range factor {
-			factor[q] = lane{ratio, ratio, ratio, ratio}
-		}
-		return
-	}
-	for q := range factor {
-		t, u, f := &s.rule.t[q], &s.rule.u[q], &factor[q]
-		for p := range t {
-			f[p] /= t[p] + z*u[p]
-		}
+		at.factor = f
+		at.down = lane{d[0] * f[0], d[1] * f[1], d[2] * f[2], d[3] * f[3]}
+		at.under = lane{e.leaf, e.leaf, e.leaf, e.leaf}
 	}
 }
 
-// goUp fills for each node the sum over the leaves under it of their value times
-// the factors of the edges between.
-func (s *steps) goUp(w *shapleyWork) {
-	n := len(s.rule.t)
-	for i := len(s.tree) - 1; i > 0; i-- {
-		at, upon := &s.tree[i], w.upon[i*n:][:n]
-		if at.kid == 0 {
-			for q := range upon {
-				upon[q] = lane{at.value, at.value, at.value, at.value}
+// ascend adds what is under node k to its parent, and to the input of its edge
+// what that gives.
+func (g *group) ascend(k int, e *edge, w *shapleyWork) {
+	n, gap, rest := len(g.at), w.open[k]-e.z, 1-e.above
+	up, here, of := w.halts[e.up/haltBytes:][:n], w.halts[k*n:][:n], w.of[e.input/laneBytes:][:n]
+	for q := range of {
+		f, b, d, to, of := &here[q].factor, &here[q].under, &up[q].down, &up[q].under, &of[q]
+		*to = lane{to[0] + b[0]*f[0], to[1] + b[1]*f[1], to[2] + b[2]*f[2], to[3] + b[3]*f[3]}
+		x := lane{d[0] * b[0], d[1] * b[1], d[2] * b[2], d[3] * b[3]}
+		y := lane{gap, gap, gap, gap}
+		if e.same != 0 {
+			if w.open[e.same] == 0 {
+				continue // a way that was closed above stays so
 			}
-			continue
+			i := &here[q].inverse
+			x = lane{x[0] * i[0], x[1] * i[1], x[2] * i[2], x[3] * i[3]}
+			y = lane{gap - rest*f[0], gap - rest*f[1], gap - rest*f[2], gap - rest*f[3]}
 		}
-		l, r := int(at.kid)*n, int(at.kid+1)*n
-		for q := range upon {
-			a, b, f, g := &w.upon[l+q], &w.upon[r+q], &w.factor[l+q], &w.factor[r+q]
-			upon[q] = lane{a[0]*f[0] + b[0]*g[0], a[1]*f[1] + b[1]*g[1], a[2]*f[2] + b[2]*g[2], a[3]*f[3] + b[3]*g[3]}
-		}
+		*of = lane{of[0] + x[0]*y[0], of[1] + x[1]*y[1], of[2] + x[2]*y[2], of[3] + x[3]*y[3]}
 	}
 }

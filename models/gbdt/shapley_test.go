@@ -42,6 +42,7 @@ func TestContributionsAreShapley(t *testing.T) {
 		for range 3 {
 			tab.Row(row, rng.IntN(n))
 			start := m.Contributions(got, row)
+			m.vectorsArePlain(t, row)
 			want, base := m.dumbShapley(row)
 			if math.Abs(start-base) > 1e-9 {
 				t.Fatalf("start %v, want %v", start, base)
@@ -53,6 +54,32 @@ func TestContributionsAreShapley(t *testing.T) {
 			}
 		}
 	})
+}
+
+// vectorsArePlain compares what the vector code and its plain twin add, to the
+// last bit.
+func (m *Model) vectorsArePlain(t *rapid.T, row []float64) {
+	e := m.explained
+	plain, vector := e.room(m), e.room(m)
+	for _, w := range []*shapleyWork{plain, vector} {
+		src := source{rows: row, width: m.width}
+		m.scorer.encode(w.bins, &src, 0, 1)
+	}
+	for i := range e.groups {
+		g := &e.groups[i]
+		for j := range g.trees {
+			s := &g.trees[j]
+			s.walk(plain)
+			s.walk(vector)
+			g.plainTree(s, plain)
+			g.addTree(s, vector)
+		}
+		for k, want := range plain.of {
+			if got := vector.of[k]; got != want {
+				t.Fatalf("lane %d: %v by vectors, %v plain", k, got, want)
+			}
+		}
+	}
 }
 
 // dumbShapley sums over all sets of columns.

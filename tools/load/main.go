@@ -111,6 +111,7 @@ func start(dir string) (*server, error) {
 			r.Body.Close()
 			if r.StatusCode == http.StatusOK {
 				log.Printf("loaded and ready after %v", time.Since(began).Round(time.Millisecond))
+				s.settle()
 				return s, nil
 			}
 		}
@@ -118,6 +119,18 @@ func start(dir string) (*server, error) {
 	}
 	s.stop()
 	return nil, errors.New("the server did not become ready")
+}
+
+// settle waits until the server has done what it does after a start, judging
+// every partner's health for one: the first three seconds it hardly works in.
+func (s *server) settle() {
+	for calm := 0; calm < 3; calm++ {
+		was := s.cpu()
+		time.Sleep(time.Second)
+		if s.cpu()-was > 50*time.Millisecond {
+			calm = -1
+		}
+	}
 }
 
 func (s *server) stop() {

@@ -1,6 +1,7 @@
 // Command vector writes the vector code of models/gbdt for amd64: the sums over
-// the leaves that factored scoring leaves reachable. Its plain twin, factored.sum,
-// is the definition; a test holds the two equal to the last bit.
+// the leaves that factored scoring leaves reachable, and the Shapley values of a
+// tree. The plain twins, factored.sum and group.plainTree, are the definition;
+// tests hold the two equal to the last bit.
 //
 //	cd tools && go run ./vector -pkg gbdt -out ../models/gbdt/leaves_amd64.s -stubs ../models/gbdt/leaves_amd64.go
 package main
@@ -23,17 +24,20 @@ func main() {
 	ConstraintExpr("amd64,!purego")
 	kernel(32)
 	kernel(64)
+	shapley()
 	Generate()
 }
 
 // kernel writes the code for trees of so many leaves.
 func kernel(leaves int) {
 	name := fmt.Sprintf("leafSum%d", leaves)
-	TEXT(name, NOSPLIT, "func(a, b, table *uint64, rows *uint32, inputs, blocks int, values *float64) float64")
+	TEXT(name, NOSPLIT, "func(a, b, next, table *uint64, rows *uint32, inputs, blocks int, values *float64) float64")
 	Doc(name+" adds up the values of the leaves that a, b and the given rows of the table",
-		fmt.Sprintf("leave reachable, trees having room for %d leaves each. It needs AVX2 and BMI1.", leaves))
+		fmt.Sprintf("leave reachable, trees having room for %d leaves each. next is where the words of", leaves),
+		"the next call's b are: they are fetched on the way. It needs AVX2 and BMI1.")
 	Pragma("noescape")
 	a, b, table := Load(Param("a"), GP64()), Load(Param("b"), GP64()), Load(Param("table"), GP64())
+	next := Load(Param("next"), GP64())
 	rows, inputs := Load(Param("rows"), GP64()), Load(Param("inputs"), GP64())
 	blocks, values := Load(Param("blocks"), GP64()), Load(Param("values"), GP64())
 	words := AllocLocal(blockBytes)
@@ -51,6 +55,8 @@ func kernel(leaves int) {
 	LEAQ(Mem{Base: rows, Index: whole, Scale: 4}, whole)
 
 	Label("block")
+	PREFETCHT0(Mem{Base: next})
+	ADDQ(I8(blockBytes), next)
 	lo, hi := YMM(), YMM()
 	VMOVDQU(Mem{Base: a}, lo)
 	VMOVDQU(Mem{Base: a, Disp: 32}, hi)
@@ -107,4 +113,152 @@ func kernel(leaves int) {
 	VZEROUPPER()
 	Store(sums[0], ReturnIndex(0))
 	RET()
+}
+
+// The layout of an edge and a halt of models/gbdt/shapley.go, in bytes.
+const (
+	edgeUp, edgeInput, edgeSame  = 0, 4, 8
+	edgeZ, edgeAbove, edgeLeaf   = 16, 24, 32
+	edgeBytes                    = 40
+	laneBytes                    = 32
+	down, factor, inverse, under = 0, laneBytes, 2 * laneBytes, 3 * laneBytes
+	haltBytes                    = 4 * laneBytes
+	pointT, pointU, pointBytes   = 0, laneBytes, 2 * laneBytes
+)
+
+// shapley writes the code for the Shapley values of one tree.
+func shapley() {
+	TEXT("shapleyTree", NOSPLIT, "func(edges *byte, last, quads int, at, open, halts, of *float64)")
+	Doc("shapleyTree adds to of what one tree gives each input, as group.plainTree does;",
+		"quads is how many halts a node has. It needs AVX2.")
+	Pragma("noescape")
+	arg := func(name string) Register { return Load(Param(name), GP64()) }
+	v := tree{e: arg("edges"), quads: arg("quads"), at: arg("at"), open: arg("open"), halts: arg("halts"), of: arg("of"),
+		k: GP64(), here: GP64(), q: GP64(), one: YMM()}
+	last := arg("last")
+	MOVQ(U64(0x3ff0000000000000), v.q)
+	VMOVQ(v.q, v.one.AsX())
+	VBROADCASTSD(v.one.AsX(), v.one)
+	MOVQ(v.halts, v.here)
+	MOVQ(v.quads, v.q)
+	Label("root")
+	VMOVUPD(v.one, Mem{Base: v.here, Disp: down})
+	ADDQ(I32(haltBytes), v.here)
+	DECQ(v.q)
+	JNE(LabelRef("root"))
+	MOVQ(U32(1), v.k)
+	Label("descend")
+	ADDQ(I8(edgeBytes), v.e)
+	v.descend()
+	INCQ(v.k)
+	CMPQ(v.k, last)
+	JLE(LabelRef("descend"))
+	Label("ascend")
+	DECQ(v.k)
+	v.ascend()
+	SUBQ(I8(edgeBytes), v.e)
+	CMPQ(v.k, I8(1))
+	JNE(LabelRef("ascend"))
+	VZEROUPPER()
+	RET()
+}
+
+// tree is the registers of a tree's code.
+type tree struct {
+	e, quads, at, open, halts, of Register
+	k, here, q                    GPVirtual // the node, its halt being filled, halts left
+	one                           VecVirtual
+}
+
+func broadcast(m Mem) VecVirtual {
+	y := YMM()
+	VBROADCASTSD(m, y)
+	return y
+}
+
+// up returns the first halt of the edge's parent.
+func (v *tree) up() GPVirtual {
+	up := GP64()
+	MOVL(Mem{Base: v.e, Disp: edgeUp}, up.As32())
+	ADDQ(v.halts, up)
+	return up
+}
+
+// descend is group.descend.
+func (v *tree) descend() {
+	up, same, points := v.up(), GP64(), GP64()
+	o, z, leaf := broadcast(Mem{Base: v.open, Index: v.k, Scale: 8}), broadcast(Mem{Base: v.e, Disp: edgeZ}), broadcast(Mem{Base: v.e, Disp: edgeLeaf})
+	MOVL(Mem{Base: v.e, Disp: edgeSame}, same.As32())
+	a, above := broadcast(Mem{Base: v.open, Index: same, Scale: 8}), broadcast(Mem{Base: v.e, Disp: edgeAbove})
+	MOVQ(v.at, points)
+	MOVQ(v.quads, v.q)
+	Label("factor")
+	mix := func(o, z VecVirtual) VecVirtual {
+		f, g := YMM(), YMM()
+		VMULPD(Mem{Base: points, Disp: pointT}, o, f)
+		VMULPD(Mem{Base: points, Disp: pointU}, z, g)
+		VADDPD(g, f, f)
+		return f
+	}
+	f := mix(o, z)
+	TESTQ(same, same)
+	JE(LabelRef("fresh"))
+	i := mix(a, above)
+	VDIVPD(i, v.one, i)
+	VMOVUPD(i, Mem{Base: v.here, Disp: inverse})
+	VMULPD(i, f, f)
+	Label("fresh")
+	VMOVUPD(f, Mem{Base: v.here, Disp: factor})
+	VMULPD(Mem{Base: up, Disp: down}, f, f)
+	VMOVUPD(f, Mem{Base: v.here, Disp: down})
+	VMOVUPD(leaf, Mem{Base: v.here, Disp: under})
+	ADDQ(I32(haltBytes), v.here)
+	ADDQ(I32(haltBytes), up)
+	ADDQ(I8(pointBytes), points)
+	DECQ(v.q)
+	JNE(LabelRef("factor"))
+}
+
+// ascend is group.ascend; it takes the halts from the last to the first.
+func (v *tree) ascend() {
+	up, same, closed, of := v.up(), GP64(), GP64(), GP64()
+	MOVL(Mem{Base: v.e, Disp: edgeInput}, of.As32())
+	ADDQ(v.of, of)
+	MOVL(Mem{Base: v.e, Disp: edgeSame}, same.As32())
+	MOVQ(Mem{Base: v.open, Index: same, Scale: 8}, closed)
+	gap, rest := broadcast(Mem{Base: v.open, Index: v.k, Scale: 8}), YMM()
+	VSUBPD(broadcast(Mem{Base: v.e, Disp: edgeZ}), gap, gap)
+	VSUBPD(broadcast(Mem{Base: v.e, Disp: edgeAbove}), v.one, rest)
+	back := GP64()
+	MOVQ(v.quads, back)
+	MOVQ(back, v.q)
+	SHLQ(U8(7), back) // times haltBytes
+	SUBQ(back, v.here)
+	Label("sum")
+	b, f, x, y := YMM(), YMM(), YMM(), YMM()
+	VMOVUPD(Mem{Base: v.here, Disp: under}, b)
+	VMOVUPD(Mem{Base: v.here, Disp: factor}, f)
+	VMULPD(f, b, x)
+	VADDPD(Mem{Base: up, Disp: under}, x, x)
+	VMOVUPD(x, Mem{Base: up, Disp: under})
+	VMULPD(Mem{Base: up, Disp: down}, b, b)
+	VMOVAPD(gap, y)
+	TESTQ(same, same)
+	JE(LabelRef("give"))
+	TESTQ(closed, closed)
+	JE(LabelRef("next"))
+	VMULPD(Mem{Base: v.here, Disp: inverse}, b, b)
+	VMULPD(f, rest, f)
+	VSUBPD(f, gap, y)
+	Label("give")
+	VMULPD(y, b, b)
+	VADDPD(Mem{Base: of}, b, b)
+	VMOVUPD(b, Mem{Base: of})
+	Label("next")
+	ADDQ(I32(haltBytes), v.here)
+	ADDQ(I32(haltBytes), up)
+	ADDQ(I8(laneBytes), of)
+	DECQ(v.q)
+	JNE(LabelRef("sum"))
+	SUBQ(back, v.here)
 }
