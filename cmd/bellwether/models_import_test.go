@@ -116,6 +116,40 @@ func TestForeignModelIsMeasuredPublishedAndServes(t *testing.T) {
 	}
 }
 
+func TestForeignColumnsAreNamedInOrder(t *testing.T) {
+	const file = "../../models/exchange/testdata/xgb3_binary.ubj"
+	m, err := exchange.Read(contentOf(t, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(4, 4))
+	var b strings.Builder
+	b.WriteString("size,kind,z,x,came\n")
+	for range 2000 {
+		row := []float64{rng.NormFloat64(), rng.NormFloat64(), float64(rng.IntN(70)), float64(rng.IntN(5))}
+		p, came := []float64{0}, 0
+		if m.PredictRows(p, row); rng.Float64() < p[0] {
+			came = 1
+		}
+		fmt.Fprintf(&b, "%v,%v,%v,%v,%d\n", row[3], row[2], row[1], row[0], came)
+	}
+	dir := filepath.Join(t.TempDir(), "models")
+	code, out, errs := called("models", "import", file, "--models", dir, "--name", "named", "--in", place(t, "named.csv", b.String()), "--label", "came", "--columns", "x,z,kind,size", "--json")
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	if r := reportOf(t, out); r.Winner != "xgboost" || r.Version != "named@v1" || r.Test.AUC < .65 {
+		t.Errorf("report %+v", r)
+	}
+	back := filepath.Join(t.TempDir(), "back.ubj")
+	if code, _, errs := called("models", "export", "named", "--models", dir, "--out", back); code != 0 || !bytes.Equal(contentOf(t, back), contentOf(t, file)) {
+		t.Errorf("exported, it is another file (exit %d): %s", code, errs)
+	}
+	if code, _, errs := called("models", "export", "named", "--models", dir, "--out", filepath.Join(t.TempDir(), "back.txt")); code != 1 || !strings.Contains(errs, "came from XGBoost 3.2.0, and is written as it came") {
+		t.Errorf("as LightGBM text: exit %d, %s", code, errs)
+	}
+}
+
 func TestForeignModelWithoutSkillIsRefused(t *testing.T) {
 	in, dir := framesFile(t, 1500, false), filepath.Join(t.TempDir(), "models")
 	code, out, errs := called("models", "import", foreign, "--models", dir, "--in", in, "--label", "came", "--json")

@@ -153,6 +153,21 @@ func TestMonotoneAndInside(t *testing.T) {
 	})
 }
 
+// Between these scores p1 alone rises, and p1/(1-p0+p1) as it is
+// written would fall by its rounding.
+func TestVennAbersDoesNotFallByRounding(t *testing.T) {
+	m := fit(t, calibrate.VennAbers, []float64{0, 0, 1. / 12, 0, 0, 0, 0}, []float64{0, 1, 1, 0, 0, 0, 0},
+		[]float64{1, 1, 1.5, 1, 1.9999999999999964, 2.0009765625, 3.999999998137355})
+	last := 0.0
+	for i := range 201 {
+		p, _, _ := m.Calibrate(float64(i-10) / 180)
+		if p < last {
+			t.Fatalf("falls from %v to %v at %d", last, p, i)
+		}
+		last = p
+	}
+}
+
 // Doubling every weight changes nothing but rounding.
 func TestScaleOfWeightsDoesNotMatter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
