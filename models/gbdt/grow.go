@@ -185,7 +185,9 @@ func (g *grower) partition(t test, lo, hi int) int {
 	})
 	at := lo
 	for p, n := range lefts {
-		copy(g.rows[at:], g.rows[from(p):from(p)+n])
+		if at != from(p) {
+			copy(g.rows[at:], g.rows[from(p):from(p)+n])
+		}
 		at += n
 	}
 	left := at - lo

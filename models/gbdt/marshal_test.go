@@ -75,6 +75,14 @@ func FuzzLoad(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(b)
+	tab, objectives := labelled()
+	for _, o := range objectives {
+		b, err := fitTable(f, Learner{Objective: o, Trees: 2, Leaves: 4}, tab.Take(seq(300))).MarshalBinary()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
 	f.Add(b[:60])
 	f.Add([]byte(magic))
 	f.Fuzz(func(t *testing.T, b []byte) {
