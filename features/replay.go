@@ -353,7 +353,7 @@ func (r *replay) row(e *record.Event, t *taken) int32 {
 // workers'.
 func (r *replay) merge(t *taken) {
 	r.submit()
-	r.wait.Wait()
+	r.finishFolding()
 	r.openDay(r.filling.today)
 	for _, p := range []*PartnerState{t.partner.PartnerState, t.merged} {
 		p.roll(r.filling.today)
@@ -369,11 +369,20 @@ func (r *replay) push(p partnerRef, it item) {
 	}
 }
 
-// submit hands the chunk being filled to the workers once they are done with
-// the one before, and begins a new chunk. Rows are given out while the workers
-// make the next.
-func (r *replay) submit() {
+// finishFolding folds what is left of the chunk handed out, together with the
+// workers, and waits for them.
+func (r *replay) finishFolding() {
+	r.workers[0].fold(r.state, r.folding)
 	r.wait.Wait()
+}
+
+// submit hands the chunk being filled to the workers once the one before is
+// done, and begins a new chunk. The calling goroutine is the first worker: it
+// reads ahead and gives rows out while the others fold, and folds with them when
+// it comes back, so that nobody waits while there is work and no more goroutines
+// run than there are workers.
+func (r *replay) submit() {
+	r.finishFolding()
 	r.openDay(r.filling.today)
 	r.filling, r.folding = r.folding, r.filling
 	done, c := r.filling, r.folding
@@ -383,7 +392,7 @@ func (r *replay) submit() {
 	}
 	c.sort()
 	c.rows = r.offers.extend(c.keys)
-	for w := range min(len(r.workers), (len(c.groups)+groupsAtOnce-1)/groupsAtOnce) {
+	for w := 1; w < min(len(r.workers), (len(c.groups)+groupsAtOnce-1)/groupsAtOnce); w++ {
 		r.wait.Go(func() { r.workers[w].fold(r.state, c) })
 	}
 	if enough {
