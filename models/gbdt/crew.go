@@ -73,8 +73,8 @@ const (
 	// lookouts is how often a hand looks for a task before it sleeps: some ten
 	// microseconds. More hands than processors would look out in each other's way.
 	lookouts = 10_000
-	// late is how often the owner of a task looks for its hands' end before it
-	// takes them for stopped: ten times what a task takes.
+	// late is how often the owner of a task looks for its hands' end, beside as
+	// often as the task has steps, before it takes them for stopped.
 	late = 500_000
 	// leastShy and mostShy are how many tasks are done alone then.
 	leastShy, mostShy = 16, 1 << 14
@@ -103,15 +103,16 @@ func (g *gang) end() {
 
 func (g *gang) hand() {
 	defer g.hands.Done()
+	var last *task
 	for {
 		for i := 0; i < g.looks && !g.ended.Load(); i++ {
-			if t := g.task.Load(); t != nil {
+			if t := g.task.Load(); t != nil && t != last {
 				t.busy.Add(1)
 				if g.task.Load() == t { // else its owner may have gone on without us
 					t.work()
 				}
 				t.busy.Add(-1)
-				i = 0
+				last, i = t, 0
 			}
 			if i%1000 == 999 {
 				runtime.Gosched()
@@ -125,8 +126,9 @@ func (g *gang) hand() {
 	}
 }
 
-// each is that of a crew. Only one goroutine may call it.
-func (g *gang) each(n int, f func(i int)) {
+// each is that of a crew, for a task of about so many steps of a nanosecond. Only
+// one goroutine may call it.
+func (g *gang) each(n, steps int, f func(i int)) {
 	if g.crew <= 1 || n <= 1 || g.alone > 0 {
 		g.alone = max(g.alone-1, 0)
 		for i := range n {
@@ -144,19 +146,15 @@ func (g *gang) each(n int, f func(i int)) {
 	}
 	t.work()
 	g.task.Store(nil)
-	i := 1
-	for ; t.busy.Load() > 0; i++ {
-		if i%1000 == 0 {
+	looked := 0
+	for ; t.busy.Load() > 0; looked++ {
+		if looked%1000 == 999 {
 			runtime.Gosched()
 		}
 	}
-	if i < late {
+	if looked < late+steps {
 		g.shy = max(g.shy-1, leastShy)
 		return
 	}
 	g.alone, g.shy = g.shy, min(2*g.shy, mostShy)
-}
-
-func (g *gang) blocks(n, size int, f func(block, lo, hi int)) {
-	g.each((n+size-1)/size, func(b int) { f(b, b*size, min(n, (b+1)*size)) })
 }

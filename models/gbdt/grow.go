@@ -56,7 +56,7 @@ func (g *grower) grow(s *searcher, rows []uint32) tree {
 	for k := range g.found {
 		g.found[k] = make([]split, s.groups())
 	}
-	g.gang.each(s.groups(), func(k int) { g.found[0][k] = s.find(&root, k) })
+	g.gang.each(s.groups(), g.m.cols*cells, func(k int) { g.found[0][k] = s.find(&root, k) })
 	root.best = best(g.found[0])
 	g.open = append(g.open[:0], root)
 	t := tree{{rows: uint32(len(rows))}}
@@ -87,8 +87,8 @@ func (g *grower) release(l *open) {
 
 func (g *grower) total(rows []uint32) int64 {
 	parts := make([]int64, (len(rows)+parallelRows-1)/parallelRows)
-	g.gang.blocks(len(rows), parallelRows, func(b, lo, hi int) {
-		for _, r := range rows[lo:hi] {
+	g.gang.each(len(parts), len(rows), func(b int) {
+		for _, r := range rows[b*parallelRows : min((b+1)*parallelRows, len(rows))] {
 			parts[b] += g.gh[r]
 		}
 	})
@@ -154,7 +154,7 @@ func (g *grower) search(s *searcher, small, large *open) {
 	if byRows {
 		g.m.build(small.hist, rows, g.gh, g.gang, g.spare)
 	}
-	g.gang.each(parts, func(p int) {
+	g.gang.each(parts, (len(rows)+2*cells)*g.m.cols, func(p int) {
 		from, to := groups*p/parts, groups*(p+1)/parts
 		lo, hi := from*groupInputs, min(to*groupInputs, g.m.cols)
 		if !byRows {
@@ -180,7 +180,7 @@ func (g *grower) partition(t test, lo, hi int) int {
 	}
 	lefts := make([]int, parts)
 	from := func(p int) int { return lo + (hi-lo)*p/parts }
-	g.gang.each(parts, func(p int) {
+	g.gang.each(parts, 4*(hi-lo), func(p int) {
 		lefts[p] = g.partitionPart(t, from(p), from(p+1))
 	})
 	at := lo
