@@ -73,9 +73,10 @@ const (
 	// lookouts is how often a hand looks for a task before it sleeps: some ten
 	// microseconds. More hands than processors would look out in each other's way.
 	lookouts = 10_000
-	// late is how often the owner of a task looks for its hands' end, beside as
-	// often as the task has steps, before it takes them for stopped.
-	late = 500_000
+	// late is how often the owner of a task looks for its hands' end before it
+	// takes them for stopped: longer than any part of a task takes, which is for
+	// its giver to see to.
+	late = 400_000
 	// leastShy and mostShy are how many tasks are done alone then.
 	leastShy, mostShy = 16, 1 << 14
 )
@@ -126,9 +127,9 @@ func (g *gang) hand() {
 	}
 }
 
-// each is that of a crew, for a task of about so many steps of a nanosecond. Only
-// one goroutine may call it.
-func (g *gang) each(n, steps int, f func(i int)) {
+// each is that of a crew, for parts that take some hundred microseconds at most.
+// Only one goroutine may call it.
+func (g *gang) each(n int, f func(i int)) {
 	if g.crew <= 1 || n <= 1 || g.alone > 0 {
 		g.alone = max(g.alone-1, 0)
 		for i := range n {
@@ -152,7 +153,7 @@ func (g *gang) each(n, steps int, f func(i int)) {
 			runtime.Gosched()
 		}
 	}
-	if looked < late+steps {
+	if looked < late {
 		g.shy = max(g.shy-1, leastShy)
 		return
 	}

@@ -23,7 +23,7 @@ func TestGangDoesEachPartOnce(t *testing.T) {
 					g.alone = 3
 				}
 				done := make([]int, n)
-				g.each(n, 0, func(i int) { done[i]++ })
+				g.each(n, func(i int) { done[i]++ })
 				for i, times := range done {
 					if times != 1 {
 						t.Fatalf("crew of %d, task %d: part %d of %d was done %d times", c, k, i, n, times)
@@ -50,7 +50,7 @@ func TestGangGoesOnAlone(t *testing.T) {
 		var come atomic.Int64
 		owner := make(chan bool, 1)
 		owner <- true
-		g.each(2, 0, func(int) {
+		g.each(2, func(int) {
 			select {
 			case <-owner: // whoever comes first waits a little for the other
 				for i := 0; come.Load() == 0 && i < 1e4; i++ {
@@ -71,7 +71,7 @@ func TestGangGoesOnAlone(t *testing.T) {
 		t.Fatalf("%d tasks to be done alone, want %d or more", g.alone, leastShy)
 	}
 	for range g.alone {
-		g.each(2, 0, func(int) {})
+		g.each(2, func(int) {})
 	}
 	if g.alone != 0 {
 		t.Errorf("%d tasks left to be done alone", g.alone)

@@ -56,7 +56,7 @@ func (g *grower) grow(s *searcher, rows []uint32) tree {
 	for k := range g.found {
 		g.found[k] = make([]split, s.groups())
 	}
-	g.gang.each(s.groups(), g.m.cols*cells, func(k int) { g.found[0][k] = s.find(&root, k) })
+	g.gang.each(s.groups(), func(k int) { g.found[0][k] = s.find(&root, k) })
 	root.best = best(g.found[0])
 	g.open = append(g.open[:0], root)
 	t := tree{{rows: uint32(len(rows))}}
@@ -87,7 +87,7 @@ func (g *grower) release(l *open) {
 
 func (g *grower) total(rows []uint32) int64 {
 	parts := make([]int64, (len(rows)+parallelRows-1)/parallelRows)
-	g.gang.each(len(parts), len(rows), func(b int) {
+	g.gang.each(len(parts), func(b int) {
 		for _, r := range rows[b*parallelRows : min((b+1)*parallelRows, len(rows))] {
 			parts[b] += g.gh[r]
 		}
@@ -154,7 +154,7 @@ func (g *grower) search(s *searcher, small, large *open) {
 	if byRows {
 		g.m.build(small.hist, rows, g.gh, g.gang, g.spare)
 	}
-	g.gang.each(parts, (len(rows)+2*cells)*g.m.cols, func(p int) {
+	g.gang.each(parts, func(p int) {
 		from, to := groups*p/parts, groups*(p+1)/parts
 		lo, hi := from*groupInputs, min(to*groupInputs, g.m.cols)
 		if !byRows {
@@ -175,12 +175,12 @@ func (g *grower) search(s *searcher, small, large *open) {
 // each side in its old order, and returns how many go left.
 func (g *grower) partition(t test, lo, hi int) int {
 	parts := 1
-	if hi-lo >= parallelRows {
-		parts = int(g.gang.crew)
+	if g.gang.crew > 1 && hi-lo >= parallelRows {
+		parts = max(int(g.gang.crew), (hi-lo)/(2*parallelRows))
 	}
 	lefts := make([]int, parts)
 	from := func(p int) int { return lo + (hi-lo)*p/parts }
-	g.gang.each(parts, 4*(hi-lo), func(p int) {
+	g.gang.each(parts, func(p int) {
 		lefts[p] = g.partitionPart(t, from(p), from(p+1))
 	})
 	at := lo

@@ -141,7 +141,7 @@ func (m *matrix) build(hist []int64, rows []uint32, gh []int64, g *gang, spare [
 	const size = parallelRows / 2
 	var next atomic.Int64
 	used := make([]bool, len(spare)+1)
-	g.each(len(used), len(rows)*m.cols, func(p int) {
+	g.each(len(used), func(p int) {
 		h := hist
 		if p > 0 {
 			h = spare[p-1]
