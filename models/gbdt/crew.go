@@ -70,9 +70,10 @@ type gang struct {
 }
 
 const (
-	// lookouts is how often a hand looks for a task before it sleeps: some ten
-	// microseconds. More hands than processors would look out in each other's way.
-	lookouts = 10_000
+	// lookouts is how often a hand looks for a task before it sleeps: some forty
+	// microseconds, longer than what is done between tasks. More hands than
+	// processors would look out in each other's way.
+	lookouts = 40_000
 	// late is how often the owner of a task looks for its hands' end before it
 	// takes them for stopped: longer than any part of a task takes, which is for
 	// its giver to see to.
