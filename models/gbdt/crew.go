@@ -66,7 +66,7 @@ type gang struct {
 	looks int // how often a hand looks before it sleeps
 	hands sync.WaitGroup
 	alone int // tasks still to be done alone
-	shy   int // how many that are when a hand is late again
+	shy   int // how many that are when a hand is late again, times calm
 }
 
 const (
@@ -78,13 +78,14 @@ const (
 	// takes them for stopped: longer than any part of a task takes, which is for
 	// its giver to see to.
 	late = 400_000
-	// leastShy and mostShy are how many tasks are done alone then.
-	leastShy, mostShy = 16, 1 << 14
+	// leastShy and mostShy are how many tasks are done alone then: twice as many
+	// each time, one less for so many tasks as calm that went well.
+	leastShy, mostShy, calm = 16, 1 << 12, 16
 )
 
 // newGang starts the hands; end must be called.
 func newGang(c crew) *gang {
-	g := &gang{crew: c, wake: make(chan struct{}, max(int(c), 1)), looks: lookouts, shy: leastShy}
+	g := &gang{crew: c, wake: make(chan struct{}, max(int(c), 1)), looks: lookouts, shy: leastShy * calm}
 	if int(c) > runtime.GOMAXPROCS(0) {
 		g.looks = 1
 	}
@@ -155,8 +156,8 @@ func (g *gang) each(n int, f func(i int)) {
 		}
 	}
 	if looked < late {
-		g.shy = max(g.shy-1, leastShy)
+		g.shy = max(g.shy-1, leastShy*calm)
 		return
 	}
-	g.alone, g.shy = g.shy, min(2*g.shy, mostShy)
+	g.alone, g.shy = g.shy/calm, min(2*g.shy, mostShy*calm)
 }
