@@ -66,23 +66,26 @@ type gang struct {
 	looks int // how often a hand looks before it sleeps
 	hands sync.WaitGroup
 	alone int // tasks still to be done alone
-	shy   int // how many that are when a hand is late again
+	shy   int // how many that are when a hand is late again, times calm
 }
 
 const (
-	// lookouts is how often a hand looks for a task before it sleeps: some ten
-	// microseconds. More hands than processors would look out in each other's way.
-	lookouts = 10_000
+	// lookouts is how often a hand looks for a task before it sleeps: some forty
+	// microseconds, longer than what is done between tasks. More hands than
+	// processors would look out in each other's way.
+	lookouts = 40_000
 	// late is how often the owner of a task looks for its hands' end before it
-	// takes them for stopped: ten times what a task takes.
-	late = 500_000
-	// leastShy and mostShy are how many tasks are done alone then.
-	leastShy, mostShy = 16, 1 << 14
+	// takes them for stopped: longer than any part of a task takes, which is for
+	// its giver to see to.
+	late = 400_000
+	// leastShy and mostShy are how many tasks are done alone then: twice as many
+	// each time, one less for so many tasks as calm that went well.
+	leastShy, mostShy, calm = 16, 1 << 12, 16
 )
 
 // newGang starts the hands; end must be called.
 func newGang(c crew) *gang {
-	g := &gang{crew: c, wake: make(chan struct{}, max(int(c), 1)), looks: lookouts, shy: leastShy}
+	g := &gang{crew: c, wake: make(chan struct{}, max(int(c), 1)), looks: lookouts, shy: leastShy * calm}
 	if int(c) > runtime.GOMAXPROCS(0) {
 		g.looks = 1
 	}
@@ -103,15 +106,16 @@ func (g *gang) end() {
 
 func (g *gang) hand() {
 	defer g.hands.Done()
+	var last *task
 	for {
 		for i := 0; i < g.looks && !g.ended.Load(); i++ {
-			if t := g.task.Load(); t != nil {
+			if t := g.task.Load(); t != nil && t != last {
 				t.busy.Add(1)
 				if g.task.Load() == t { // else its owner may have gone on without us
 					t.work()
 				}
 				t.busy.Add(-1)
-				i = 0
+				last, i = t, 0
 			}
 			if i%1000 == 999 {
 				runtime.Gosched()
@@ -125,7 +129,8 @@ func (g *gang) hand() {
 	}
 }
 
-// each is that of a crew. Only one goroutine may call it.
+// each is that of a crew, for parts that take some hundred microseconds at most.
+// Only one goroutine may call it.
 func (g *gang) each(n int, f func(i int)) {
 	if g.crew <= 1 || n <= 1 || g.alone > 0 {
 		g.alone = max(g.alone-1, 0)
@@ -144,19 +149,15 @@ func (g *gang) each(n int, f func(i int)) {
 	}
 	t.work()
 	g.task.Store(nil)
-	i := 1
-	for ; t.busy.Load() > 0; i++ {
-		if i%1000 == 0 {
+	looked := 0
+	for ; t.busy.Load() > 0; looked++ {
+		if looked%1000 == 999 {
 			runtime.Gosched()
 		}
 	}
-	if i < late {
-		g.shy = max(g.shy-1, leastShy)
+	if looked < late {
+		g.shy = max(g.shy-1, leastShy*calm)
 		return
 	}
-	g.alone, g.shy = g.shy, min(2*g.shy, mostShy)
-}
-
-func (g *gang) blocks(n, size int, f func(block, lo, hi int)) {
-	g.each((n+size-1)/size, func(b int) { f(b, b*size, min(n, (b+1)*size)) })
+	g.alone, g.shy = g.shy/calm, min(2*g.shy, mostShy*calm)
 }

@@ -11,7 +11,7 @@ import (
 func TestGangDoesEachPartOnce(t *testing.T) {
 	for _, c := range []crew{1, 2, 5} {
 		for _, looks := range []int{1, 50, lookouts} {
-			g := &gang{crew: c, wake: make(chan struct{}, c), looks: looks, shy: leastShy}
+			g := &gang{crew: c, wake: make(chan struct{}, c), looks: looks, shy: leastShy * calm}
 			for range int(c) - 1 {
 				g.hands.Add(1)
 				g.awake.Add(1)

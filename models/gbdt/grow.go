@@ -87,8 +87,8 @@ func (g *grower) release(l *open) {
 
 func (g *grower) total(rows []uint32) int64 {
 	parts := make([]int64, (len(rows)+parallelRows-1)/parallelRows)
-	g.gang.blocks(len(rows), parallelRows, func(b, lo, hi int) {
-		for _, r := range rows[lo:hi] {
+	g.gang.each(len(parts), func(b int) {
+		for _, r := range rows[b*parallelRows : min((b+1)*parallelRows, len(rows))] {
 			parts[b] += g.gh[r]
 		}
 	})
@@ -175,8 +175,8 @@ func (g *grower) search(s *searcher, small, large *open) {
 // each side in its old order, and returns how many go left.
 func (g *grower) partition(t test, lo, hi int) int {
 	parts := 1
-	if hi-lo >= parallelRows {
-		parts = int(g.gang.crew)
+	if g.gang.crew > 1 && hi-lo >= parallelRows {
+		parts = max(int(g.gang.crew), (hi-lo)/(2*parallelRows))
 	}
 	lefts := make([]int, parts)
 	from := func(p int) int { return lo + (hi-lo)*p/parts }
