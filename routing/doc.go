@@ -2,8 +2,8 @@
 //
 // An Index holds the partners and, per rule, bitmaps over them; Eligible
 // applies the rules in order and lists every partner refused under the first
-// rule that refused it. A Router scores the eligible with a Model, turns the
-// probabilities into values (P(win) x P(accept) x amount, less the price of
+// rule that refused it. A Router reads of the eligible all that they are judged
+// by into a Case, which scores them with a Model, turns the probabilities into values (P(win) x P(accept) x amount, less the price of
 // load, plus what fairness adds), gives each candidate the probability with
 // which it may be chosen, and draws one with a random source seeded by the
 // engine's seed and the lead's id. The answer is a record.Decision, which can

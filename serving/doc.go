@@ -7,13 +7,14 @@
 // nothing else: a write appends encoded items to the log and then folds those
 // same bytes, so what a restart or a replay reads is what the live book saw.
 //
-// A lead is scored under the read lock, on the book as of log position P. The
-// write lock is then taken to check that the chosen partner still may have the
-// lead and has room for it (else it is decided again), to give the items their
-// positions, to stage them in the store and to fold them. From here on everyone
-// sees the reservation, though it is not on disk: two leads can never be given
-// the same last unit of capacity. The lock is released and the committer, the
-// one goroutine that writes log items, syncs everything staged as a group.
+// What a lead is decided by is read under the read lock, from the book as of log
+// position P; it is scored with no lock held, while others write. The write lock
+// is then taken to check that the chosen partner still may have the lead and has
+// room for it (else it is decided again), to give the items their positions, to
+// stage them in the store and to fold them. From here on everyone sees the
+// reservation, though it is not on disk: two leads can never be given the same
+// last unit of capacity. The lock is released and the committer, the one
+// goroutine that writes log items, syncs everything staged as a group.
 //
 // Nothing is answered before it is on disk. Each write waits for its own ticket;
 // each answer that rests on what others wrote waits for the newest ticket at the
