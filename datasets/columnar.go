@@ -19,6 +19,9 @@ import (
 	"github.com/apache/arrow/go/v17/parquet/pqarrow"
 )
 
+// pageBuffer is how much of a column is read at once.
+const pageBuffer = 1 << 16
+
 // readParquet reads a Parquet file, column by column, row group after row group.
 func readParquet[T any](ctx context.Context, f *file, w wanted[T], give func() *chunk[T], take func(*chunk[T]) error) error {
 	if f.gzip {
@@ -32,7 +35,9 @@ func readParquet[T any](ctx context.Context, f *file, w wanted[T], give func() *
 	if f.size == 0 {
 		return f.errorf("is empty (0 bytes): write it again, or remove it")
 	}
-	pq, err := pqfile.NewParquetReader(disk, pqfile.WithReadProps(parquet.NewReaderProperties(memory.DefaultAllocator)))
+	props := parquet.NewReaderProperties(memory.DefaultAllocator)
+	props.BufferSize, props.BufferedStreamEnabled = pageBuffer, true // else a column of a row group is held twice
+	pq, err := pqfile.NewParquetReader(disk, pqfile.WithReadProps(props))
 	if err != nil {
 		return f.errorf("is not a whole Parquet file (%v): copy or write it again", err)
 	}

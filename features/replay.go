@@ -168,7 +168,7 @@ func (r *replay) run(src Source) error {
 				return nil
 			case known <= created:
 				r.putPartner(versions[0], known)
-				versions = versions[1:]
+				versions[0], versions = nil, versions[1:] // the state keeps the newest one only
 			default:
 				if err := r.putLead(lead, created); err != nil {
 					return err
