@@ -227,11 +227,11 @@ func benchModel(ctx context.Context, s *streams, dir string, src dirSource) (*re
 	}
 	where := filepath.Join(dir, "models")
 	if m.win != nil && m.report.Gate.Passed {
-		files, err := m.files()
+		p, err := m.published()
 		if err != nil {
 			return nil, err
 		}
-		if err := publishModel(where, m.report, published{name: "win", pred: m.win, data: m.data, files: files}); err != nil {
+		if err := publishModel(where, m.report, p); err != nil {
 			return nil, err
 		}
 	} else {

@@ -161,11 +161,11 @@ func (d *demo) train(ctx context.Context, src dirSource) (*trained, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := win.files()
+	p, err := win.published()
 	if err != nil {
 		return nil, err
 	}
-	if err := d.publish(dir, win.report, published{name: "win", pred: win.win, data: win.data, files: files}); err != nil {
+	if err := d.publish(dir, win.report, p); err != nil {
 		return nil, err
 	}
 	d.say("Learning who drifts away.")
@@ -173,10 +173,10 @@ func (d *demo) train(ctx context.Context, src dirSource) (*trained, error) {
 	if err != nil {
 		return nil, err
 	}
-	if files, err = churn.files(); err != nil {
+	if p, err = churn.published(); err != nil {
 		return nil, err
 	}
-	return &trained{win, churn}, d.publish(dir, churn.report, published{name: "churn", pred: churn.churn, data: churn.data, files: files})
+	return &trained{win, churn}, d.publish(dir, churn.report, p)
 }
 
 // publish puts a model in force if its gate lets it pass. A small world may

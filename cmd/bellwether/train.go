@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"bellwether/datasets/record"
+	"bellwether/features"
 	"bellwether/models"
 	"bellwether/models/gbdt"
 	"bellwether/models/registry"
@@ -139,6 +141,41 @@ type dataJob struct {
 	data, config string
 	from         string  // first month of a churn model's test; "" for the newest
 	made         *origin // the model, where it is not to be trained
+}
+
+// learning makes a model of a data directory; a gate that says no is in its
+// report, not an error.
+type learning func(src features.Source, options features.Options, cfg trial.Config) (*trial.Report, published, error)
+
+// onData trains a model, or, where it was made elsewhere, measures it, and
+// publishes it.
+func (f *trainFlags) onData(ctx context.Context, s *streams, name string, j dataJob, learn learning) error {
+	src, err := openData(s, j.data)
+	if err != nil {
+		return err
+	}
+	cfg, err := f.config(s, name)
+	if err != nil {
+		return err
+	}
+	if j.made != nil {
+		j.made.enter(&cfg, true)
+	}
+	if cfg.Incumbent, err = incumbent(f.models, name, name+".bin"); err != nil {
+		return err
+	}
+	options, err := readOptions(j.config)
+	if err != nil {
+		return err
+	}
+	money := newPurse(src)
+	report, m, err := learn(money, options, cfg)
+	if err != nil {
+		return err
+	}
+	money.warn(s.Err, options)
+	m.data, m.made = append(m.data, "read from "+j.data), j.made
+	return f.finish(s, report, m)
 }
 
 // published is a model with what goes beside it into its version.
