@@ -1,0 +1,205 @@
+package gbdt
+
+import (
+	"fmt"
+	"math/bits"
+	"slices"
+)
+
+// hazards is what a model of Hazard holds beside its trees.
+type hazards struct {
+	ages   []int64
+	causes int
+	base   []float64   // score of each output without trees
+	steps  [][]float64 // of each tree: what its leaves, in the order of nodes, add to each output
+	at     []uint32    // of the scorer's nodes: where a leaf's steps stand in flat
+	flat   []float64
+}
+
+// lay prepares h for scoring with the trees.
+func (h *hazards) lay(trees []tree) {
+	h.at, h.flat = nil, nil
+	for i, t := range trees {
+		next := uint32(len(h.flat))
+		for _, n := range t {
+			h.at = append(h.at, next)
+			if n.kid == 0 {
+				next += uint32(len(h.base))
+			}
+		}
+		h.flat = append(h.flat, h.steps[i]...)
+	}
+}
+
+// scores writes the scores of a row of bins.
+func (h *hazards) scores(score []float64, s *scorer, bins []uint8, lane int) {
+	copy(score, h.base)
+	for _, at := range s.roots {
+		for {
+			n := &s.nodes[at]
+			next := n.next(bins[int(n.slot)*lanes+lane])
+			if next == at {
+				break
+			}
+			at = next
+		}
+		add(score, h.flat[h.at[at]:][:len(score)])
+	}
+}
+
+// scoresOf writes the scores of all rows of a table, one after another.
+func (h *hazards) scoresOf(score []float64, s *scorer, src source) {
+	n := len(h.base)
+	bins := make([]uint8, s.slots*lanes)
+	for i := 0; i*n < len(score); i += lanes {
+		k := min(lanes, len(score)/n-i)
+		s.encode(bins, &src, i, k)
+		for r := range k {
+			h.scores(score[(i+r)*n:][:n], s, bins, r)
+		}
+	}
+}
+
+// answerOf returns the chance of label 1: with two causes, to end by the first
+// by the last age; with one, not to have ended.
+func answerOf(score []float64, causes int) float64 {
+	var p [maxCauses]float64
+	sum, open := 0.0, 1.0
+	for at := 0; at < len(score); at += causes {
+		stays := chancesOf(&p, score[at:at+causes])
+		sum += open * p[0]
+		open *= stays
+	}
+	if causes == 1 {
+		return open
+	}
+	return min(sum, 1)
+}
+
+// slopes returns by how much the log-odds of the answer rise with each score.
+func slopes(score []float64, causes int) []float64 {
+	out := make([]float64, len(score))
+	var p [maxCauses]float64
+	before := []float64{1} // the chance to be open when each bucket begins
+	for at := 0; at < len(score); at += causes {
+		before = append(before, before[at/causes]*chancesOf(&p, score[at:at+causes]))
+	}
+	answer := answerOf(score, causes)
+	later := 0.0 // what the answer gets of the buckets after
+	if causes == 1 {
+		later = answer
+	}
+	for at := len(score) - causes; at >= 0; at -= causes {
+		chancesOf(&p, score[at:at+causes])
+		won := 0.0
+		if causes > 1 {
+			won = before[at/causes] * p[0]
+			out[at] = won
+		}
+		for c := range causes {
+			out[at+c] -= p[c] * (won + later)
+		}
+		later += won
+	}
+	for k := range out {
+		out[k] /= answer * (1 - answer)
+	}
+	return out
+}
+
+// Ages returns the ends of the buckets of a model of Hazard, nil of another.
+func (m *Model) Ages() []int64 {
+	if m.hazards == nil {
+		return nil
+	}
+	return slices.Clone(m.hazards.ages)
+}
+
+// Incidence writes, for each of Ages, the chance that the row's case is won by
+// then, and lost by then; what is left is open. Of a table with a Horizon, where
+// cases end in one way, lost is how they do and won is 0. It panics unless row is
+// Width long, won and lost are as long as Ages, and the model is one of Hazard.
+func (m *Model) Incidence(won, lost, row []float64) {
+	h := m.hazards
+	if h == nil || len(won) != len(h.ages) || len(lost) != len(h.ages) || len(row) != m.width {
+		panic(fmt.Sprintf("gbdt: %d and %d chances of a row of %d", len(won), len(lost), len(row)))
+	}
+	var room [maxCauses * maxAges]float64
+	score := room[:len(h.base)]
+	bins, src := make([]uint8, m.scorer.slots*lanes), source{rows: row, width: m.width}
+	m.scorer.encode(bins, &src, 0, 1)
+	h.scores(score, m.scorer, bins, 0)
+	var p [maxCauses]float64
+	f, g, open := 0.0, 0.0, 1.0
+	for b := range won {
+		stays := chancesOf(&p, score[h.causes*b:][:h.causes])
+		if h.causes > 1 {
+			f += open * p[0]
+		}
+		g += open * p[h.causes-1]
+		open *= stays
+		won[b], lost[b] = min(f, 1), min(g, 1)
+	}
+}
+
+// answerEnds writes the chance of label 1 of each row.
+func (m *Model) answerEnds(dst []float64, src source) {
+	var stack [stackInputs * lanes]uint8
+	var room [maxCauses * maxAges]float64
+	bins, score := stack[:], room[:len(m.hazards.base)]
+	if m.scorer.slots > stackInputs {
+		bins = make([]uint8, m.scorer.slots*lanes)
+	}
+	for i := 0; i < len(dst); i += lanes {
+		n := min(lanes, len(dst)-i)
+		m.scorer.encode(bins, &src, i, n)
+		for r := range n {
+			m.hazards.scores(score, m.scorer, bins, r)
+			dst[i+r] = answerOf(score, m.hazards.causes)
+		}
+	}
+}
+
+// stepsAt is where the steps of each leaf stand in the hazards of a factored
+// model: its leaves from left to right, as many places a tree as the model has.
+type stepsAt struct {
+	*hazards
+	trees int
+	leaf  []uint32
+}
+
+// stepsAt finds them by the bits of the leaves under each node.
+func (h *hazards) stepsAt(m *Model, slot int, under [][]uint64) *stepsAt {
+	s := &stepsAt{hazards: h, trees: len(m.trees), leaf: make([]uint32, slot*len(m.trees))}
+	for i, t := range m.trees {
+		for k, n := range t {
+			if n.kid == 0 {
+				s.leaf[i*slot+bits.TrailingZeros64(under[i][k])] = h.at[int(m.scorer.roots[i])+k]
+			}
+		}
+	}
+	return s
+}
+
+// answerEnds is the answer to the row that a, b and the rows of the table leave;
+// the steps are added in the order of the trees, as hazards.scores does.
+func (f *factored) answerEnds(a, b []uint64, rows []uint32) float64 {
+	var room [maxCauses * maxAges]float64
+	e, perWord := f.ends, leafBits/f.slot
+	score := room[:len(e.base)]
+	copy(score, e.base)
+	mask := ^uint64(0) >> (leafBits - f.slot)
+	for w, tree := 0, 0; tree < e.trees; w++ {
+		left := a[w] & b[w]
+		for _, r := range rows {
+			left &= f.table[int(r)+w]
+		}
+		for range min(perWord, e.trees-tree) {
+			leaf := bits.TrailingZeros64(left & mask)
+			add(score, e.flat[e.leaf[tree*f.slot+leaf]:][:len(score)])
+			left >>= f.slot & (leafBits - 1)
+			tree++
+		}
+	}
+	return answerOf(score, e.causes)
+}
