@@ -29,9 +29,9 @@ import (
 //
 // All buckets' chances come from the same trees, whose leaves hold a step for
 // each; a tree looks for its splits along one direction of the steps, drawn for
-// it (after Iosipoi and Vakhrushev, SketchBoost, NeurIPS 2022), which costs what
-// a tree of one output costs. Model.Incidence answers with the chances by each
-// age.
+// it near that of the answer (after Iosipoi and Vakhrushev, SketchBoost, NeurIPS
+// 2022), which costs what a tree of one output costs. Model.Incidence answers with
+// the chances by each age.
 type Hazard struct {
 	Ages  []int64 // ends of the buckets, in seconds since At, ascending; nil: as the endings of the training rows fall, see agesOf
 	Until int64   // the moment the data ends, Unix seconds; 0: the table's, and if it has none, that of the newest label
@@ -256,17 +256,18 @@ func chancesOf(p *[maxCauses]float64, score []float64) (open float64) {
 	return 1 / total
 }
 
-// aim draws the direction of the next tree: what it does to a cause is mostly the
-// same in all buckets, as most of what is known of a case works at any age. Its
-// mean square is 1, so that L2 and the least hessian weigh as with log loss.
+// aim draws the direction of the next tree: mostly towards the answer, that is to
+// one end and away from the other in all buckets alike, as most of what is known
+// of a case works at any age. Its mean square is 1, so that L2 and the least
+// hessian weigh as with log loss.
 func (f *ends) aim(rng *rand.Rand) {
-	var all [maxCauses]float64
+	toward := [maxCauses]float64{1, -1}
 	for c := range f.causes {
-		all[c] = rng.NormFloat64()
+		toward[c] += rng.NormFloat64() / 2
 	}
 	square := 0.0
 	for k := range f.way {
-		f.way[k] = all[k%f.causes] + rng.NormFloat64()/2
+		f.way[k] = toward[k%f.causes] + rng.NormFloat64()/2
 		square += f.way[k] * f.way[k]
 	}
 	for k := range f.way {
