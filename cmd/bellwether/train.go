@@ -38,7 +38,7 @@ type trainFlags struct {
 
 func (f *trainFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.models, "models", "", "publish to this directory of models if the gate lets it pass")
-	c.Flags().StringSliceVar(&f.learners, "learners", nil, "learners to compare: default, all, or names ("+strings.Join(trial.LearnerNames(), ", ")+")")
+	c.Flags().StringSliceVar(&f.learners, "learners", f.learners, "learners to compare: default, all, or names ("+strings.Join(trial.LearnerNames(), ", ")+")")
 	c.Flags().StringVar(&f.params, "params", "", "settings of gbdt, as 'bellwether tune' writes them to best.yaml (default: gbdt's own)")
 	c.Flags().IntVar(&f.seeds, "seeds", 5, "how many times to fit the winner, for the spread")
 	c.Flags().Uint64Var(&f.seed, "seed", 1, "seed of everything random")

@@ -15,7 +15,7 @@ import (
 )
 
 func trainChurnCommand(s *streams) *cobra.Command {
-	var flags trainFlags
+	flags := trainFlags{learners: []string{"default", "hazard"}}
 	var data, from, config string
 	c := &cobra.Command{
 		Use:   "churn --data DIR [--models DIR]",
@@ -23,7 +23,8 @@ func trainChurnCommand(s *streams) *cobra.Command {
 		Long: `Churn makes one row per partner and month start, for partners that did business in
 the 90 days before, and learns P(no business in the next 90 days, or contract lapsed).
 It tests on the newest month whose 90 days are over, and trains only on months whose
-outcome was known by then.`,
+outcome was known by then; hazard, which learns how soon a partner does business
+again, also on what is known of the months since.`,
 		Example: "  bellwether train churn --data world --models models\n  bellwether train churn --data olist --test-from 2018-06-01 --json",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -108,7 +109,7 @@ func readMonths(ctx context.Context, src features.Source, options features.Optio
 
 // complete fills in what the trial of churn needs beside its table.
 func (r *churnRows) complete(cfg *trial.Config) {
-	cfg.ValidFrom, cfg.TestFrom = r.ValidFrom, r.TestFrom
+	cfg.ValidFrom, cfg.TestFrom, cfg.Open = r.ValidFrom, r.TestFrom, r.Open
 	cfg.Rates, cfg.Beside = []string{"partner_id"}, r.Beside
 	cfg.Learners = health.Learners(cfg.Learners)
 	cfg.Segments = r.who.segments(r.Table.Len(), func(i int) (record.PartnerID, time.Time) {

@@ -20,7 +20,7 @@ import (
 )
 
 func trainWinCommand(s *streams) *cobra.Command {
-	var flags trainFlags
+	flags := trainFlags{learners: []string{"default", "hazard"}}
 	var data, config string
 	c := &cobra.Command{
 		Use:   "win --data DIR [--models DIR]",
@@ -28,7 +28,12 @@ func trainWinCommand(s *streams) *cobra.Command {
 		Long: `Win makes one row per offer that was really made, as of just before it was made,
 and learns P(won) from what came of it; where the data has acceptances, P(accepted)
 too. Rows whose outcome was not known yet when the next slice begins are censored.
-It tests on the newest fifth of each lead's first offers.`,
+It tests on the newest fifth of each lead's first offers.
+
+Trees learn in two ways. gbdt learns from the outcomes known, weighted to stand for
+those censored. hazard learns when an offer is won or lost by its age, from offers
+still open too, and answers with the chance to be won by the last age it has seen
+enough of. Both are judged on the same rows.`,
 		Example: "  bellwether train win --data world --models models\n  bellwether train win --data world --seeds 10 --learners gbdt,logit --json",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -106,7 +111,7 @@ func (m *winModel) trainAccept(ctx context.Context, rows *offerRows, cfg trial.C
 	}
 	cfg.Task, cfg.Incumbent, cfg.Seeds, cfg.Settings = "accept", nil, -1, ""
 	cfg.Learners = acceptLearners(cfg.Learners)
-	if len(cfg.Learners) == 0 { // a win model made elsewhere; this one is trained here
+	if len(cfg.Learners) == 0 { // neither was asked for, or the win model was made elsewhere
 		cfg.Learners, _ = trial.Learners("gbdt", "logit")
 		cfg.ValidFrom = time.Time{}
 	}

@@ -128,3 +128,35 @@ func TestTrainWinOnIncidents(t *testing.T) {
 		t.Errorf("AUC %v, ECE %v; marks 0.84 and 0.05", r.Test.AUC, r.Test.ECE)
 	}
 }
+
+// TestTrainHazards: where the learner of hazards wins it is published and routes;
+// its leaves do not fit LightGBM's text.
+func TestTrainHazards(t *testing.T) {
+	dir := t.TempDir()
+	world, models, lead := filepath.Join(dir, "world"), filepath.Join(dir, "models"), filepath.Join(dir, "lead.json")
+	if err := os.WriteFile(lead, []byte(testLead), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := called("synth", "--out", world, "--partners", "20", "--leads", "2500", "--days", "400"); code != 0 {
+		t.Fatal(stderr)
+	}
+	code, stdout, stderr := called("train", "win", "--data", world, "--models", models, "--learners", "hazard", "--seeds", "1", "--json")
+	var r trial.Report
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+		t.Fatalf("exit code %d: %v: %s", code, err, stderr)
+	}
+	if r.Winner != "hazard" || !r.Published {
+		t.Fatalf("winner %q, published %v, gate %v", r.Winner, r.Published, r.Gate.Reasons)
+	}
+	code, stdout, stderr = called("route", "--data", world, "--models", models, "--lead", lead, "--greedy", "--json")
+	var d record.Decision
+	if err := json.Unmarshal([]byte(stdout), &d); err != nil {
+		t.Fatalf("exit code %d: %v: %s", code, err, stderr)
+	}
+	if !strings.HasPrefix(d.Model, "win@v1:") || d.Chosen == "" || d.Degraded {
+		t.Errorf("model %q, chosen %q", d.Model, d.Chosen)
+	}
+	if code, _, stderr := called("models", "export", "win", "--models", models, "--out", filepath.Join(dir, "win.txt")); code == 0 || !strings.Contains(stderr, "hazard") {
+		t.Errorf("export as LightGBM text: exit code %d, %s", code, stderr)
+	}
+}
