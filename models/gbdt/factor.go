@@ -262,11 +262,11 @@ func (f *factored) Scores(dst []float64, of models.Half, candidates []models.Hal
 		f.find(rows, of.Own, candidates[i:i+n], pairs[i*w:(i+n)*w])
 		for r := range n {
 			own, asked := candidates[i+r].Words, rows[r*f.pairs:(r+1)*f.pairs]
+			next := candidates[min(i+r+1, len(candidates)-1)].Words
 			if f.ends != nil {
-				dst[i+r] = f.answerEnds(of.Words, own, asked)
+				dst[i+r] = f.answerEnds(of.Words, own, next, asked)
 				continue
 			}
-			next := candidates[min(i+r+1, len(candidates)-1)].Words
 			dst[i+r] = f.loss.link(f.base + f.fastSum(of.Words, own, next, asked))
 		}
 	}

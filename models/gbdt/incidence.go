@@ -13,22 +13,30 @@ type hazards struct {
 	base   []float64   // score of each output without trees
 	steps  [][]float64 // of each tree: what its leaves, in the order of nodes, add to each output
 	at     []uint32    // of the scorer's nodes: where a leaf's steps stand in flat
-	flat   []float64
+	flat   []float64   // steps of leaves, and last, of none, each filled up with zeros to room
 }
+
+// stepRoom is how many steps of a leaf the vector code takes, always so many;
+// leaves of more are left to plain code.
+const stepRoom = 12
+
+func (h *hazards) room() int { return max(len(h.base), stepRoom) }
 
 // lay prepares h for scoring with the trees.
 func (h *hazards) lay(trees []tree) {
 	h.at, h.flat = nil, nil
+	none := make([]float64, h.room())
 	for i, t := range trees {
-		next := uint32(len(h.flat))
+		steps := h.steps[i]
 		for _, n := range t {
-			h.at = append(h.at, next)
+			h.at = append(h.at, uint32(len(h.flat)))
 			if n.kid == 0 {
-				next += uint32(len(h.base))
+				h.flat = append(append(h.flat, steps[:len(h.base)]...), none[len(h.base):]...)
+				steps = steps[len(h.base):]
 			}
 		}
-		h.flat = append(h.flat, h.steps[i]...)
 	}
+	h.flat = append(h.flat, none...)
 }
 
 // scores writes the scores of a row of bins.
@@ -162,15 +170,16 @@ func (m *Model) answerEnds(dst []float64, src source) {
 
 // stepsAt is where the steps of each leaf stand in the hazards of a factored
 // model: its leaves from left to right, as many places a tree as the model has.
+// A tree that only fills up a block has the steps of none.
 type stepsAt struct {
 	*hazards
-	trees int
-	leaf  []uint32
+	leaf []uint32
 }
 
 // stepsAt finds them by the bits of the leaves under each node.
 func (h *hazards) stepsAt(m *Model, slot int, under [][]uint64) *stepsAt {
-	s := &stepsAt{hazards: h, trees: len(m.trees), leaf: make([]uint32, slot*len(m.trees))}
+	none := uint32(len(h.flat) - h.room())
+	s := &stepsAt{h, slices.Repeat([]uint32{none}, slot*len(under))}
 	for i, t := range m.trees {
 		for k, n := range t {
 			if n.kid == 0 {
@@ -182,24 +191,28 @@ func (h *hazards) stepsAt(m *Model, slot int, under [][]uint64) *stepsAt {
 }
 
 // answerEnds is the answer to the row that a, b and the rows of the table leave;
-// the steps are added in the order of the trees, as hazards.scores does.
-func (f *factored) answerEnds(a, b []uint64, rows []uint32) float64 {
+// next is the b of the next call.
+func (f *factored) answerEnds(a, b, next []uint64, rows []uint32) float64 {
 	var room [maxCauses * maxAges]float64
-	e, perWord := f.ends, leafBits/f.slot
-	score := room[:len(e.base)]
-	copy(score, e.base)
-	mask := ^uint64(0) >> (leafBits - f.slot)
-	for w, tree := 0, 0; tree < e.trees; w++ {
+	score := room[:f.ends.room()]
+	copy(score, f.ends.base)
+	f.fastSteps(score, a, b, next, rows)
+	return answerOf(score[:len(f.ends.base)], f.ends.causes)
+}
+
+// addSteps adds to the scores the steps of the leaves that a, b and the rows of
+// the table leave, in the order of the trees, as hazards.scores does. It defines
+// what the vector code answers.
+func (f *factored) addSteps(score []float64, a, b []uint64, rows []uint32) {
+	leaf, mask := f.ends.leaf, ^uint64(0)>>(leafBits-f.slot)
+	for w := range f.full {
 		left := a[w] & b[w]
 		for _, r := range rows {
 			left &= f.table[int(r)+w]
 		}
-		for range min(perWord, e.trees-tree) {
-			leaf := bits.TrailingZeros64(left & mask)
-			add(score, e.flat[e.leaf[tree*f.slot+leaf]:][:len(score)])
-			left >>= f.slot & (leafBits - 1)
-			tree++
+		for range leafBits / f.slot {
+			add(score, f.ends.flat[leaf[bits.TrailingZeros64(left&mask)]:][:len(score)])
+			leaf, left = leaf[f.slot:], left>>(f.slot&(leafBits-1))
 		}
 	}
-	return answerOf(score, e.causes)
 }
