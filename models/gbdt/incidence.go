@@ -39,32 +39,42 @@ func (h *hazards) lay(trees []tree) {
 	h.flat = append(h.flat, none...)
 }
 
-// scores writes the scores of a row of bins.
-func (h *hazards) scores(score []float64, s *scorer, bins []uint8, lane int) {
-	copy(score, h.base)
-	for _, at := range s.roots {
-		for {
-			n := &s.nodes[at]
-			next := n.next(bins[int(n.slot)*lanes+lane])
-			if next == at {
-				break
-			}
-			at = next
+// scores writes the scores of the first rows of bins, one after another: as many
+// as score has room for, up to lanes.
+func (h *hazards) scores(score []float64, s *scorer, bins []uint8) {
+	n := len(h.base)
+	rows := len(score) / n
+	for r := range rows {
+		copy(score[r*n:], h.base)
+	}
+	var room [lanes]uint32
+	at := room[:rows]
+	for _, root := range s.roots {
+		for r := range at {
+			at[r] = root
 		}
-		add(score, h.flat[h.at[at]:][:len(score)])
+		for moved := true; moved; { // side by side, as walk8
+			moved = false
+			for r, from := range at {
+				node := &s.nodes[from]
+				at[r] = node.next(bins[int(node.slot)*lanes+r])
+				moved = moved || at[r] != from
+			}
+		}
+		for r, leaf := range at {
+			add(score[r*n:], h.flat[h.at[leaf]:][:n])
+		}
 	}
 }
 
 // scoresOf writes the scores of all rows of a table, one after another.
 func (h *hazards) scoresOf(score []float64, s *scorer, src source) {
-	n := len(h.base)
-	bins := make([]uint8, s.slots*lanes)
-	for i := 0; i*n < len(score); i += lanes {
-		k := min(lanes, len(score)/n-i)
-		s.encode(bins, &src, i, k)
-		for r := range k {
-			h.scores(score[(i+r)*n:][:n], s, bins, r)
-		}
+	bins, step := make([]uint8, s.slots*lanes), len(h.base)*lanes
+	for i := 0; i*len(h.base) < len(score); i += lanes {
+		part := score[i*len(h.base):]
+		part = part[:min(step, len(part))]
+		s.encode(bins, &src, i, len(part)/len(h.base))
+		h.scores(part, s, bins)
 	}
 }
 
@@ -136,7 +146,7 @@ func (m *Model) Incidence(won, lost, row []float64) {
 	score := room[:len(h.base)]
 	bins, src := make([]uint8, m.scorer.slots*lanes), source{rows: row, width: m.width}
 	m.scorer.encode(bins, &src, 0, 1)
-	h.scores(score, m.scorer, bins, 0)
+	h.scores(score, m.scorer, bins)
 	var p [maxCauses]float64
 	f, g, open := 0.0, 0.0, 1.0
 	for b := range won {
@@ -153,17 +163,18 @@ func (m *Model) Incidence(won, lost, row []float64) {
 // answerEnds writes the chance of label 1 of each row.
 func (m *Model) answerEnds(dst []float64, src source) {
 	var stack [stackInputs * lanes]uint8
-	var room [maxCauses * maxAges]float64
-	bins, score := stack[:], room[:len(m.hazards.base)]
+	var room [maxCauses * maxAges * lanes]float64
+	bins, n := stack[:], len(m.hazards.base)
 	if m.scorer.slots > stackInputs {
 		bins = make([]uint8, m.scorer.slots*lanes)
 	}
 	for i := 0; i < len(dst); i += lanes {
-		n := min(lanes, len(dst)-i)
-		m.scorer.encode(bins, &src, i, n)
-		for r := range n {
-			m.hazards.scores(score, m.scorer, bins, r)
-			dst[i+r] = answerOf(score, m.hazards.causes)
+		part := dst[i:min(i+lanes, len(dst))]
+		score := room[:n*len(part)]
+		m.scorer.encode(bins, &src, i, len(part))
+		m.hazards.scores(score, m.scorer, bins)
+		for r := range part {
+			part[r] = answerOf(score[r*n:][:n], m.hazards.causes)
 		}
 	}
 }
