@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -216,6 +217,10 @@ func TestOpenCasesAreLearnedFrom(t *testing.T) {
 	}
 	naive, weighted, of := off(trees, &known), off(trees, b.last), off(hazard, all)
 	t.Logf("mean chance less the truth: known labels alone %+.3f, weighted %+.3f, hazard %+.3f; %d rows, %d censored", naive, weighted, of, len(s.last.rows), s.last.censored)
+	r, _ := mustRun(t, table, Config{TestFrom: time.Unix(45*secondsPerDay, 0), Learners: []models.Learner{hazard}})
+	if r.Winner != "hazard" || r.Leaderboard[0].Rows != all.Len() || !strings.Contains(strings.Join(r.Notes, " "), "as open") {
+		t.Errorf("winner %s of %d rows, notes %q", r.Winner, r.Leaderboard[0].Rows, r.Notes)
+	}
 	if math.Abs(of) > math.Abs(naive)/2 {
 		t.Errorf("the hazard is off by %v, known labels alone by %v", of, naive)
 	}
