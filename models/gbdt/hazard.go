@@ -348,12 +348,13 @@ func (f *ends) loss(score []float64, c crew) float64 {
 	})
 }
 
-// told counts the cases that ended, or, where label 1 is to last, whose label is
-// known.
+// told counts the cases that ended, or, where label 1 is to last, those whose
+// horizon is over: of the others only who will not last could be known.
 func (f *ends) told() (y, w []float64) {
 	w = make([]float64, len(f.end))
 	for i, how := range f.end {
-		if how > 0 && f.causes > 1 || f.causes == 1 && f.rows.known[i] <= f.until {
+		over := max(f.rows.known[i], f.rows.at[i]+f.rows.horizon) <= f.until
+		if f.causes > 1 && how > 0 || f.causes == 1 && over {
 			w[i] = f.rows.weight(i)
 		}
 	}

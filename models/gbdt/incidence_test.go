@@ -5,6 +5,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"bellwether/models"
@@ -211,5 +212,19 @@ func TestContributionsOfHazards(t *testing.T) {
 				t.Fatalf("row %d, %d buckets: contributions sum to %v, want %v", i, len(h.ages), got, want)
 			}
 		}
+	}
+}
+
+// Statistics count a row of a table with a horizon once that is over, not before,
+// when only labels of 1 could be known.
+func TestStatisticsWaitForTheHorizon(t *testing.T) {
+	const never = math.MaxInt64
+	rows := &sample{y: []float64{1, 1, 0, 0}, at: []int64{0, 80, 0, 80}, known: []int64{50, 90, 60, never}, ended: []int64{never, never, 10, 85}, horizon: 60, until: 100}
+	f, err := Hazard{}.begin(rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, w := f.told(); !slices.Equal(w, []float64{1, 0, 1, 0}) {
+		t.Errorf("weights %v", w)
 	}
 }
