@@ -10,6 +10,7 @@ import (
 	"bellwether/features"
 	"bellwether/models"
 	"bellwether/models/gbdt"
+	"bellwether/models/trial"
 )
 
 // identity are the columns that tell one partner from all others. The months of
@@ -53,11 +54,9 @@ func (m *Months) Add(rows *features.Rows) error {
 // Training is what a trial of churn needs.
 type Training struct {
 	Table     *models.Table // At: the month start; Known: when the label was; Ended: when the partner was known to do business again
-	Open      []bool        // for trial.Config: the months whose horizon is not over at TestFrom
 	Beside    *models.Table // who each row is of, for the baseline of trial.Config.Rates
 	Partners  []record.PartnerID
-	ValidFrom time.Time // for trial.Config
-	TestFrom  time.Time // the newest month whose horizon is complete
+	trial.Cut           // tested from the newest month whose horizon is complete; open are the months whose horizon is not over then
 	TrainTo   time.Time // the newest month whose labels were known at TestFrom
 }
 
@@ -105,7 +104,8 @@ func (m *Months) Training(l *Labels, testFrom time.Time) (*Training, error) {
 		return nil, record.Errorf(record.Refused, "train churn", "no month has a complete horizon of %d days: the data reaches to %s",
 			l.cfg.HorizonDays, complete.Format(time.DateOnly))
 	}
-	t := &Training{TestFrom: time.Unix(newest, 0).UTC()}
+	t := &Training{}
+	t.TestFrom = time.Unix(newest, 0).UTC()
 	if !testFrom.IsZero() {
 		t.TestFrom = testFrom
 	}

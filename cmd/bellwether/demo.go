@@ -151,9 +151,7 @@ type trained struct {
 // train fits and publishes both models with the learners that are quick.
 func (d *demo) train(ctx context.Context, src dirSource) (*trained, error) {
 	config := func(task string) trial.Config {
-		c := trial.Config{Task: task, Learners: demoLearners, Seeds: -1, Seed: 1, Clock: time.Now}
-		c.Progress, c.Rounds = trialProgress(d.streams)
-		return c
+		return trial.Config{Task: task, Learners: demoLearners, Seeds: -1, Seed: 1, Watch: watch(d.streams)}
 	}
 	dir := filepath.Join(d.dir, "models")
 	d.say("Learning who wins which lead.")

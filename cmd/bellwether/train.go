@@ -54,13 +54,12 @@ func (f *trainFlags) config(s *streams, task string) (trial.Config, error) {
 	if f.seeds < 1 {
 		return trial.Config{}, usageError{fmt.Errorf("--seeds %d: at least 1", f.seeds)}
 	}
-	c := trial.Config{Task: task, Learners: learners, Seeds: f.seeds, Seed: f.seed, Clock: time.Now}
+	c := trial.Config{Task: task, Learners: learners, Seeds: f.seeds, Seed: f.seed, Watch: watch(s)}
 	if f.params != "" {
 		if c.Settings, err = tunedBy(learners, f.params); err != nil {
 			return trial.Config{}, err
 		}
 	}
-	c.Progress, c.Rounds = trialProgress(s)
 	return c, nil
 }
 
@@ -110,20 +109,21 @@ the AUC above 0.60, and no worse than the model in force.`,
 // trainCommands lists what can be trained.
 var trainCommands = []func(*streams) *cobra.Command{trainWinCommand, trainChurnCommand, trainTableCommand}
 
-// trialProgress keeps one line on a terminal up to date: the pieces done, the
+// watch times a trial and keeps one line on a terminal up to date: the pieces done, the
 // learner under way and its loss.
-func trialProgress(s *streams) (func(trial.Step), trial.Rounds) {
+func watch(s *streams) trial.Watch {
+	w := trial.Watch{Clock: time.Now}
 	if !onTerminal(s.Err) {
-		return nil, nil
+		return w
 	}
 	const width = 24
 	head := ""
-	step := func(t trial.Step) {
+	w.Progress = func(t trial.Step) {
 		full := width * t.Done / max(1, t.Total)
 		head = fmt.Sprintf("\r\033[K[%s%s] %d/%d %s", strings.Repeat("#", full), strings.Repeat(".", width-full), t.Done+1, t.Total, t.What)
 		fmt.Fprint(s.Err, head)
 	}
-	rounds := func(round int, train, valid float64) {
+	w.Rounds = func(round int, train, valid float64) {
 		if round%10 != 0 {
 			return
 		}
@@ -133,7 +133,7 @@ func trialProgress(s *streams) (func(trial.Step), trial.Rounds) {
 		}
 		fmt.Fprintf(s.Err, "%s: %d rounds, %s loss %.4f", head, round, where, loss)
 	}
-	return step, rounds
+	return w
 }
 
 // dataJob is what a model of a data directory is trained on.

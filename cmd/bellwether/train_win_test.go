@@ -198,7 +198,7 @@ func newYoung(t *testing.T) *young {
 	if err != nil {
 		t.Fatal(err)
 	}
-	y := &young{cfg: trial.Config{Task: "win", Seeds: -1, Seed: 1, TestFrom: time.Date(2026, 3, 20, 0, 0, 0, 0, time.UTC)}}
+	y := &young{cfg: trial.Config{Task: "win", Seeds: -1, Seed: 1, Cut: trial.Cut{TestFrom: time.Date(2026, 3, 20, 0, 0, 0, 0, time.UTC)}}}
 	if y.table, err = offers.winTable(&y.cfg); err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func TestSplitByTimeKeepsTimeHonest(t *testing.T) {
 			t.Skip("one moment")
 		}
 		table.Ended = slices.Clone(table.Known)
-		c := &Config{Open: rapid.SliceOfN(rapid.Bool(), n, n).Draw(t, "open")}
+		c := &Config{Cut: Cut{Open: rapid.SliceOfN(rapid.Bool(), n, n).Draw(t, "open")}}
 		s, err := divide(table, c, 1)
 		if err != nil {
 			t.Skip(err) // too few moments to part in three
@@ -185,7 +185,8 @@ func slow(n int, seed uint64) (t *models.Table, chance []float64) {
 // the one that sees known labels alone, unweighted. Both are raw.
 func TestOpenCasesAreLearnedFrom(t *testing.T) {
 	table, chance := slow(12_000, 5)
-	s, err := divide(table, &Config{TestFrom: time.Unix(45*86400, 0)}, 1)
+	cut := Cut{TestFrom: time.Unix(45*secondsPerDay, 0)}
+	s, err := divide(table, &Config{Cut: cut}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +218,7 @@ func TestOpenCasesAreLearnedFrom(t *testing.T) {
 	}
 	naive, weighted, of := off(trees, &known), off(trees, b.last), off(hazard, all)
 	t.Logf("mean chance less the truth: known labels alone %+.3f, weighted %+.3f, hazard %+.3f; %d rows, %d censored", naive, weighted, of, len(s.last.rows), s.last.censored)
-	r, _ := mustRun(t, table, Config{TestFrom: time.Unix(45*secondsPerDay, 0), Learners: []models.Learner{hazard}})
+	r, _ := mustRun(t, table, Config{Cut: cut, Learners: []models.Learner{hazard}})
 	if r.Winner != "hazard" || r.Leaderboard[0].Rows != all.Len() || !strings.Contains(strings.Join(r.Notes, " "), "as open") {
 		t.Errorf("winner %s of %d rows, notes %q", r.Winner, r.Leaderboard[0].Rows, r.Notes)
 	}

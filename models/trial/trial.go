@@ -22,12 +22,7 @@ type Config struct {
 	Learners []models.Learner // nil: the default ones of Learners
 	Seeds    int              // how often the winner is fitted again; 0 means defaultSeeds, less than 0 never
 	Seed     uint64
-	Eval     []bool    // rows that count in the validation and test slices; nil: all
-	Open     []bool    // rows whose label is left alone: an OpenLearner alone sees them, as open cases; nil: none; not without time
-	TestFrom time.Time // first moment of the test slice; zero: the newest fifth of the rows
-	// ValidFrom is the first moment of the validation slice; zero: the fifth
-	// before the test slice. Without TestFrom the two halve the rows from then on.
-	ValidFrom time.Time
+	Cut
 	Gate      Gate
 	Incumbent *Predictor                               // the model in force, to be no worse than
 	Segments  []Segmentation                           // parts of the rows to report on
@@ -35,10 +30,25 @@ type Config struct {
 	Scan      Scan                                     // of the columns, for what was written after the outcome
 	Beside    *models.Table                            // Columns and X of the same rows that no learner sees, only the baselines of Rates; may be nil
 	Text      func(column string, code float64) string // what a category's code stands for, "" if not known; may be nil
-	Clock     func() time.Time                         // for fit_seconds; nil: not measured
-	Progress  func(Step)                               // told before each piece of work; may be nil
 	Settings  string                                   // of the learners that do not have their defaults, for the report
-	Rounds    Rounds                                   // told after each round of a learner that has rounds; may be nil
+	Watch
+}
+
+// Cut says which rows are what. The slices have a place for each row.
+type Cut struct {
+	Eval     []bool    // rows that count in the validation and test slices; nil: all
+	Open     []bool    // rows whose label is left alone: an OpenLearner alone sees them, as open cases; nil: none; not without time
+	TestFrom time.Time // first moment of the test slice; zero: the newest fifth of the rows
+	// ValidFrom is the first moment of the validation slice; zero: the fifth
+	// before the test slice. Without TestFrom the two halve the rows from then on.
+	ValidFrom time.Time
+}
+
+// Watch is who looks on; each may be nil.
+type Watch struct {
+	Clock    func() time.Time // for fit_seconds; nil: not measured
+	Progress func(Step)       // told before each piece of work
+	Rounds   Rounds           // told after each round of a learner that has rounds
 }
 
 // Rounds is told the losses of a fit that goes on; valid is NaN where there is
