@@ -140,7 +140,7 @@ var judged = sync.OnceValues(func() (*synth.World, *Assessor) {
 		panic(err)
 	}
 	_, model, err := trial.Run(context.Background(), training.Table, trial.Config{Task: "churn", Learners: []models.Learner{logit.Learner{}, Weights{}},
-		Seeds: -1, TestFrom: training.TestFrom, ValidFrom: training.ValidFrom, Beside: training.Beside})
+		Seeds: -1, Cut: training.Cut, Beside: training.Beside})
 	if err != nil {
 		panic(err)
 	}

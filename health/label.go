@@ -2,6 +2,7 @@ package health
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"math"
 	"slices"
@@ -254,13 +255,22 @@ func (l *Labels) Active(id record.PartnerID, at time.Time) bool {
 	return p.activeWithin(day-int32(l.cfg.ActiveDays), day, at.Unix())
 }
 
-// activeWithin reports activity on a day in [from, to) that was known by known.
-func (p *past) activeWithin(from, to int32, known int64) bool {
-	i, _ := slices.BinarySearchFunc(p.days, from, func(a activeDay, d int32) int { return cmp.Compare(a.day, d) })
-	for ; i < len(p.days) && p.days[i].day < to; i++ {
-		if p.days[i].at(known) {
-			return true
+// within yields the activity on days in [from, to) that was known by known.
+func (p *past) within(from, to int32, known int64) iter.Seq[activeDay] {
+	return func(yield func(activeDay) bool) {
+		i, _ := slices.BinarySearchFunc(p.days, from, func(a activeDay, d int32) int { return cmp.Compare(a.day, d) })
+		for ; i < len(p.days) && p.days[i].day < to; i++ {
+			if p.days[i].at(known) && !yield(p.days[i]) {
+				return
+			}
 		}
+	}
+}
+
+// activeWithin reports whether there is any.
+func (p *past) activeWithin(from, to int32, known int64) bool {
+	for range p.within(from, to, known) {
+		return true
 	}
 	return false
 }
@@ -294,6 +304,19 @@ func (l *Labels) Churn(id record.PartnerID, at time.Time) (y float64, known int6
 		return 0, end.Unix(), true
 	}
 	return 1, end.Unix(), true
+}
+
+// Stayed returns when it became known, in Unix seconds, that the partner did
+// business within the horizon from midnight at on; Unknown if it was not by the
+// end of it.
+func (l *Labels) Stayed(id record.PartnerID, at time.Time) int64 {
+	first, end := int64(Unknown), at.AddDate(0, 0, l.cfg.HorizonDays)
+	if p := l.partners[id]; p != nil {
+		for d := range p.within(dayOf(at), dayOf(end), end.Unix()) {
+			first = min(first, d.known)
+		}
+	}
+	return first
 }
 
 // goneAt reports whether, as known at that moment, the partner had ended and

@@ -30,6 +30,31 @@ func ev(kind record.EventType, on string, known ...string) *record.Event {
 	return e
 }
 
+// TestStayed asks when it was known that the partner did business again in the
+// horizon from 2025-06-01 to 2025-08-30.
+func TestStayed(t *testing.T) {
+	at := func(on string) int64 { return date(on).Add(10 * time.Hour).Unix() }
+	for _, c := range []struct {
+		name   string
+		events []*record.Event
+		want   int64
+	}{
+		{"the first known", []*record.Event{ev(record.DealWon, "2025-06-02", "2025-07-20"), ev(record.DealWon, "2025-07-03"), ev(record.DealWon, "2025-07-10")}, at("2025-07-03")},
+		{"not what was before or comes after", []*record.Event{ev(record.DealWon, "2025-05-31"), ev(record.DealWon, "2025-08-30")}, Unknown},
+		{"not what was known too late", []*record.Event{ev(record.DealWon, "2025-08-01", "2025-09-02")}, Unknown},
+		{"not a login", []*record.Event{ev(record.PortalLogin, "2025-07-01")}, Unknown},
+		{"nothing", nil, Unknown},
+	} {
+		l := NewLabels(Config{})
+		for _, e := range c.events {
+			l.Observe(e)
+		}
+		if got := l.Stayed("p", date("2025-06-01")); got != c.want {
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
 func status(s, on string) *record.Event {
 	e := ev(record.StatusChanged, on)
 	e.Text = s
@@ -239,6 +264,12 @@ func TestTraining(t *testing.T) {
 		if got.Partners[i] == "gone" && !month.Before(date("2018-01-01")) {
 			left = 1
 		}
+		if open := month.Equal(date("2018-04-01")) || month.Equal(date("2018-05-01")); got.Open[i] != open {
+			t.Errorf("%s in %s: open %v", got.Partners[i], month, got.Open[i])
+		}
+		if ended := got.Table.Ended[i]; (ended == Unknown) != (left == 1) || left == 0 && (ended < at || ended > at+16*secondsPerDay) {
+			t.Errorf("%s in %s: business again at %d", got.Partners[i], month, ended)
+		}
 		if got.Table.Y[i] != left {
 			t.Errorf("%s in %s: label %v", got.Partners[i], month, got.Table.Y[i])
 		}
@@ -246,8 +277,8 @@ func TestTraining(t *testing.T) {
 			t.Errorf("row %d holds %v and %v of another partner", i, x, id)
 		}
 	}
-	if seen["2018-04"]+seen["2018-05"]+seen["2018-07"] > 0 || seen["2018-06"] != 1 || seen["2018-03"] != 2 {
-		t.Errorf("rows by month: %v", seen)
+	if seen["2018-04"] != 1 || seen["2018-05"] != 1 || seen["2018-07"] > 0 || seen["2018-06"] != 1 || seen["2018-03"] != 2 || got.Table.Horizon != 90*secondsPerDay {
+		t.Errorf("rows by month: %v, horizon %d", seen, got.Table.Horizon)
 	}
 	if !got.ValidFrom.Before(got.TrainTo.AddDate(0, 0, 1)) || !got.ValidFrom.After(date("2017-07-01")) {
 		t.Errorf("validation from %s", got.ValidFrom)

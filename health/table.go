@@ -10,6 +10,7 @@ import (
 	"bellwether/features"
 	"bellwether/models"
 	"bellwether/models/gbdt"
+	"bellwether/models/trial"
 )
 
 // identity are the columns that tell one partner from all others. The months of
@@ -52,11 +53,10 @@ func (m *Months) Add(rows *features.Rows) error {
 
 // Training is what a trial of churn needs.
 type Training struct {
-	Table     *models.Table // At: the month start; Known: when the label was
+	Table     *models.Table // At: the month start; Known: when the label was; Ended: when the partner was known to do business again
 	Beside    *models.Table // who each row is of, for the baseline of trial.Config.Rates
 	Partners  []record.PartnerID
-	ValidFrom time.Time // for trial.Config
-	TestFrom  time.Time // the newest month whose horizon is complete
+	trial.Cut           // tested from the newest month whose horizon is complete; open are the months whose horizon is not over then
 	TrainTo   time.Time // the newest month whose labels were known at TestFrom
 }
 
@@ -81,12 +81,12 @@ const validShare = 0.2
 
 // Training labels the rows and cuts them in time: the test is the newest month
 // whose horizon is complete (or testFrom, where that is not zero), and only
-// months whose labels were known by then remain before it. Rows of the months in
-// between are left out, all of them, because those whose label came early would
-// all be leavers. The validation slice is the newest of the remaining months
+// months whose labels were known by then count before it. Rows of the months in
+// between are open, all of them, because those whose label came early would all
+// be leavers. The validation slice is the newest of the remaining months
 // that hold a fifth of the rows.
 func (m *Months) Training(l *Labels, testFrom time.Time) (*Training, error) {
-	y, known, rows := make([]float64, len(m.at)), make([]int64, len(m.at)), []int{}
+	y, known, ended, rows := make([]float64, len(m.at)), make([]int64, len(m.at)), make([]int64, len(m.at)), []int{}
 	newest, complete := int64(0), l.Complete()
 	for i, at := range m.at {
 		month := time.Unix(at, 0).UTC()
@@ -94,6 +94,7 @@ func (m *Months) Training(l *Labels, testFrom time.Time) (*Training, error) {
 		if y[i], known[i], counts = l.Churn(m.partners[i], month); !counts {
 			continue
 		}
+		ended[i] = l.Stayed(m.partners[i], month)
 		rows = append(rows, i)
 		if at > newest && !complete.Before(l.end(month)) {
 			newest = at
@@ -103,27 +104,28 @@ func (m *Months) Training(l *Labels, testFrom time.Time) (*Training, error) {
 		return nil, record.Errorf(record.Refused, "train churn", "no month has a complete horizon of %d days: the data reaches to %s",
 			l.cfg.HorizonDays, complete.Format(time.DateOnly))
 	}
-	t := &Training{TestFrom: time.Unix(newest, 0).UTC()}
+	t := &Training{}
+	t.TestFrom = time.Unix(newest, 0).UTC()
 	if !testFrom.IsZero() {
 		t.TestFrom = testFrom
 	}
 	rows = slices.DeleteFunc(rows, func(i int) bool {
-		end := l.end(time.Unix(m.at[i], 0).UTC())
-		return m.at[i] > t.TestFrom.Unix() || m.at[i] < t.TestFrom.Unix() && end.After(t.TestFrom)
+		return m.at[i] > t.TestFrom.Unix()
 	})
 	slices.SortStableFunc(rows, func(a, b int) int { return int(m.at[a] - m.at[b]) })
-	all := &models.Table{Columns: m.columns, X: m.x, Y: y, At: m.at, Known: known}
+	all := &models.Table{Columns: m.columns, X: m.x, Y: y, At: m.at, Known: known, Ended: ended, Horizon: int64(l.cfg.HorizonDays) * secondsPerDay}
 	learn, beside := split(all.Take(rows))
 	t.Table, t.Beside = learn, beside
 	for _, i := range rows {
 		t.Partners = append(t.Partners, m.partners[i])
+		t.Open = append(t.Open, m.at[i] < t.TestFrom.Unix() && l.end(time.Unix(m.at[i], 0).UTC()).After(t.TestFrom))
 	}
 	return t, t.cut()
 }
 
 // split takes the identity out of a table.
 func split(t *models.Table) (learn, beside *models.Table) {
-	learn, beside = &models.Table{Y: t.Y, At: t.At, Known: t.Known}, &models.Table{}
+	learn, beside = &models.Table{Y: t.Y, At: t.At, Known: t.Known, Ended: t.Ended, Horizon: t.Horizon}, &models.Table{}
 	for j, c := range t.Columns {
 		to := learn
 		if slices.Contains(identity, c.Name) {
@@ -139,10 +141,14 @@ func (l *Labels) end(month time.Time) time.Time { return month.AddDate(0, 0, l.c
 // cut finds TrainTo and ValidFrom.
 func (t *Training) cut() error {
 	at := t.Table.At
-	n, _ := slices.BinarySearch(at, t.TestFrom.Unix())
-	if n == 0 || n == len(at) {
+	test, _ := slices.BinarySearch(at, t.TestFrom.Unix())
+	n := test
+	if open := slices.Index(t.Open, true); open >= 0 {
+		n = open // the open months come right before the test
+	}
+	if n == 0 || test == len(at) {
 		return record.Errorf(record.Refused, "train churn", "%d rows to learn from and %d to test on %s: more months are needed",
-			n, len(at)-n, t.TestFrom.Format(time.DateOnly))
+			n, len(at)-test, t.TestFrom.Format(time.DateOnly))
 	}
 	t.TrainTo = time.Unix(at[n-1], 0).UTC()
 	valid := min(int((1-validShare)*float64(n)), n-1)

@@ -46,6 +46,13 @@ type Table struct {
 	At      []int64     // when the row's inputs were taken, Unix seconds; nil: no time
 	Known   []int64     // when its label became known, Unix seconds; math.MaxInt64: not yet
 	Group   []int64     // rows of one group stay together in a split; nil: each alone
+
+	// How cases went on, for an OpenLearner. Without Horizon they end when Known
+	// says, as Y says. With it they end in one way, at Ended, and label 1 is to
+	// last so long after At.
+	Horizon int64   // seconds; 0: none
+	Ended   []int64 // when it was known that the case had ended, Unix seconds; math.MaxInt64: not yet
+	Until   int64   // the moment the table tells of, Unix seconds; 0: that of the newest label
 }
 
 // Len returns the number of rows.
@@ -68,12 +75,12 @@ func (t *Table) Row(dst []float64, i int) {
 
 // Take returns a new table of the given rows, in that order.
 func (t *Table) Take(rows []int) *Table {
-	u := &Table{Columns: t.Columns, X: make([][]float64, len(t.X))}
+	u := &Table{Columns: t.Columns, X: make([][]float64, len(t.X)), Horizon: t.Horizon, Until: t.Until}
 	for j, col := range t.X {
 		u.X[j] = take(col, rows)
 	}
 	u.Y, u.Weight = take(t.Y, rows), take(t.Weight, rows)
-	u.At, u.Known, u.Group = take(t.At, rows), take(t.Known, rows), take(t.Group, rows)
+	u.At, u.Known, u.Group, u.Ended = take(t.At, rows), take(t.Known, rows), take(t.Group, rows), take(t.Ended, rows)
 	return u
 }
 
@@ -108,7 +115,7 @@ func (t *Table) Check(labels bool) error {
 			}
 		}
 	}
-	for _, l := range []int{len(t.Weight), len(t.At), len(t.Known), len(t.Group)} {
+	for _, l := range []int{len(t.Weight), len(t.At), len(t.Known), len(t.Group), len(t.Ended)} {
 		if l != 0 && l != n {
 			return fmt.Errorf("a side column has %d rows, not %d", l, n)
 		}
@@ -144,6 +151,14 @@ type Learner interface {
 	// Fit learns P(Y = 1) from train, or what else its objective is. valid, if not nil, may be used to stop
 	// early and for nothing else. The tables are not changed or kept.
 	Fit(ctx context.Context, train, valid *Table, seed uint64) (Model, error)
+}
+
+// OpenLearner is a learner that may learn of cases that are still open: of rows
+// whose label is not known (Known is after the table's Until).
+type OpenLearner interface {
+	Learner
+	// LearnsOpen reports whether, with these hyperparameters, it does.
+	LearnsOpen() bool
 }
 
 // Model is a fitted learner.

@@ -264,7 +264,7 @@ func BenchmarkReasons(b *testing.B) {
 	w := newWorld(700, 20_000, 9)
 	w.policy.Rules.Off = []string{RuleContract, RuleCapacity}
 	r, st := w.fold(b, len(w.log))
-	r.Model = &Model{Win: trees(b, r.Set, 1, 100)}
+	r.Model = &Model{Win: trees(b, r.Set, 1, 100, nil)}
 	var c Case
 	if err := r.Read(&c, newLead("x"), st, Request{Now: day0}); err != nil {
 		b.Fatal(err)

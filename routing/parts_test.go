@@ -11,12 +11,13 @@ import (
 	"bellwether/models/trial"
 )
 
-// trees fits a small ensemble to made-up rows of a set, each column in turn.
-func trees(t testing.TB, set *features.Set, seed uint64, count int) *trial.Predictor {
+// trees fits a small ensemble to made-up rows of a set, each column in turn; nil
+// is log loss.
+func trees(t testing.TB, set *features.Set, seed uint64, count int, of gbdt.Objective) *trial.Predictor {
 	t.Helper()
 	const n = 800
 	rng := rand.New(rand.NewPCG(seed, 1))
-	table := &models.Table{Columns: set.Columns(), X: make([][]float64, set.Width()), Y: make([]float64, n)}
+	table := &models.Table{Columns: set.Columns(), X: make([][]float64, set.Width()), Y: make([]float64, n), At: make([]int64, n), Known: make([]int64, n)}
 	sum := make([]float64, n)
 	for j := range table.X {
 		table.X[j] = make([]float64, n)
@@ -26,11 +27,13 @@ func trees(t testing.TB, set *features.Set, seed uint64, count int) *trial.Predi
 		}
 	}
 	for i := range table.Y {
+		table.At[i], table.Known[i] = int64(i), int64(i+1+i*7919%5000)
 		if sum[i]+20*rng.NormFloat64() > 0 {
 			table.Y[i] = 1
 		}
 	}
-	m, err := gbdt.Learner{Trees: count, EarlyStop: -1, Targets: gbdt.Targets{Pairs: -1}}.Fit(t.Context(), table, nil, seed)
+	l := gbdt.Learner{Trees: count, Objective: of, EarlyStop: -1, Targets: gbdt.Targets{Pairs: -1}}
+	m, err := l.Fit(t.Context(), table, nil, seed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,17 +45,18 @@ func trees(t testing.TB, set *features.Set, seed uint64, count int) *trial.Predi
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &trial.Predictor{Columns: table.Columns, Learner: "gbdt", Model: m, Calibrator: c}
+	return &trial.Predictor{Columns: table.Columns, Learner: l.Name(), Model: m, Calibrator: c}
 }
 
 // A model scored by parts decides as one scored by whole rows, also after
 // partners' states and days moved and a new model took its place.
 func TestPartsDecideAsWholeRows(t *testing.T) {
 	w := newWorld(120, 3000, 21)
+	objectives := []gbdt.Objective{nil, gbdt.Hazard{}}
 	for _, position := range []int{len(w.log) / 2, len(w.log)} {
 		r, st := w.fold(t, position)
 		for seed := uint64(1); seed < 3; seed++ {
-			win, accept := trees(t, r.Set, seed, 20), trees(t, r.Set, seed+10, 15)
+			win, accept := trees(t, r.Set, seed, 20, objectives[seed%2]), trees(t, r.Set, seed+10, 15, nil)
 			by := &Model{Win: win, Accept: accept, WinID: "win"}
 			whole := &Model{Win: win, Accept: accept, WinID: "win"}
 			whole.splitting.Do(func() {}) // never split
@@ -86,10 +90,14 @@ func BenchmarkScore(b *testing.B) {
 	w := newWorld(5000, 20_000, 9)
 	w.policy.Rules.Off = []string{RuleContract, RuleCapacity}
 	r, st := w.fold(b, len(w.log))
-	win, accept := trees(b, r.Set, 1, 300), trees(b, r.Set, 2, 300)
-	for _, name := range []string{"by-parts", "whole-rows"} {
+	accept := trees(b, r.Set, 2, 300, nil)
+	win, hazard := trees(b, r.Set, 1, 300, nil), trees(b, r.Set, 1, 300, gbdt.Hazard{})
+	for _, name := range []string{"by-parts", "whole-rows", "hazard-by-parts"} {
 		b.Run(name, func(b *testing.B) {
 			r.Model = &Model{Win: win, Accept: accept}
+			if name == "hazard-by-parts" {
+				r.Model.Win = hazard
+			}
 			if name == "whole-rows" {
 				r.Model.splitting.Do(func() {})
 			}

@@ -220,18 +220,18 @@ func benchRoute(ctx context.Context, s *streams, f *benchFlags) (err error) {
 
 // benchModel publishes a win model of the world, quickly made.
 func benchModel(ctx context.Context, s *streams, dir string, src dirSource) (*registry.Registry, error) {
-	cfg := trial.Config{Task: "win", Learners: []models.Learner{&gbdt.Learner{}}, Seeds: -1, Seed: 1, Clock: time.Now}
+	cfg := trial.Config{Task: "win", Learners: []models.Learner{&gbdt.Learner{}}, Seeds: -1, Seed: 1}
 	m, err := trainWin(ctx, src, features.Options{}, cfg)
 	if err != nil {
 		return nil, err
 	}
 	where := filepath.Join(dir, "models")
 	if m.win != nil && m.report.Gate.Passed {
-		files, err := m.files()
+		p, err := m.published()
 		if err != nil {
 			return nil, err
 		}
-		if err := publishModel(where, m.report, published{name: "win", pred: m.win, data: m.data, files: files}); err != nil {
+		if err := publishModel(where, m.report, p); err != nil {
 			return nil, err
 		}
 	} else {

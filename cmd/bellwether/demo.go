@@ -151,9 +151,7 @@ type trained struct {
 // train fits and publishes both models with the learners that are quick.
 func (d *demo) train(ctx context.Context, src dirSource) (*trained, error) {
 	config := func(task string) trial.Config {
-		c := trial.Config{Task: task, Learners: demoLearners, Seeds: -1, Seed: 1, Clock: time.Now}
-		c.Progress, c.Rounds = trialProgress(d.streams)
-		return c
+		return trial.Config{Task: task, Learners: demoLearners, Seeds: -1, Seed: 1, Watch: watch(d.streams)}
 	}
 	dir := filepath.Join(d.dir, "models")
 	d.say("Learning who wins which lead.")
@@ -161,11 +159,11 @@ func (d *demo) train(ctx context.Context, src dirSource) (*trained, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := win.files()
+	p, err := win.published()
 	if err != nil {
 		return nil, err
 	}
-	if err := d.publish(dir, win.report, published{name: "win", pred: win.win, data: win.data, files: files}); err != nil {
+	if err := d.publish(dir, win.report, p); err != nil {
 		return nil, err
 	}
 	d.say("Learning who drifts away.")
@@ -173,10 +171,10 @@ func (d *demo) train(ctx context.Context, src dirSource) (*trained, error) {
 	if err != nil {
 		return nil, err
 	}
-	if files, err = churn.files(); err != nil {
+	if p, err = churn.published(); err != nil {
 		return nil, err
 	}
-	return &trained{win, churn}, d.publish(dir, churn.report, published{name: "churn", pred: churn.churn, data: churn.data, files: files})
+	return &trained{win, churn}, d.publish(dir, churn.report, p)
 }
 
 // publish puts a model in force if its gate lets it pass. A small world may

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"bellwether/datasets/record"
+	"bellwether/features"
 	"bellwether/models"
 	"bellwether/models/gbdt"
 	"bellwether/models/registry"
@@ -36,7 +38,7 @@ type trainFlags struct {
 
 func (f *trainFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.models, "models", "", "publish to this directory of models if the gate lets it pass")
-	c.Flags().StringSliceVar(&f.learners, "learners", nil, "learners to compare: default, all, or names ("+strings.Join(trial.LearnerNames(), ", ")+")")
+	c.Flags().StringSliceVar(&f.learners, "learners", f.learners, "learners to compare: default, all, or names ("+strings.Join(trial.LearnerNames(), ", ")+")")
 	c.Flags().StringVar(&f.params, "params", "", "settings of gbdt, as 'bellwether tune' writes them to best.yaml (default: gbdt's own)")
 	c.Flags().IntVar(&f.seeds, "seeds", 5, "how many times to fit the winner, for the spread")
 	c.Flags().Uint64Var(&f.seed, "seed", 1, "seed of everything random")
@@ -52,13 +54,12 @@ func (f *trainFlags) config(s *streams, task string) (trial.Config, error) {
 	if f.seeds < 1 {
 		return trial.Config{}, usageError{fmt.Errorf("--seeds %d: at least 1", f.seeds)}
 	}
-	c := trial.Config{Task: task, Learners: learners, Seeds: f.seeds, Seed: f.seed, Clock: time.Now}
+	c := trial.Config{Task: task, Learners: learners, Seeds: f.seeds, Seed: f.seed, Watch: watch(s)}
 	if f.params != "" {
 		if c.Settings, err = tunedBy(learners, f.params); err != nil {
 			return trial.Config{}, err
 		}
 	}
-	c.Progress, c.Rounds = trialProgress(s)
 	return c, nil
 }
 
@@ -108,20 +109,21 @@ the AUC above 0.60, and no worse than the model in force.`,
 // trainCommands lists what can be trained.
 var trainCommands = []func(*streams) *cobra.Command{trainWinCommand, trainChurnCommand, trainTableCommand}
 
-// trialProgress keeps one line on a terminal up to date: the pieces done, the
+// watch times a trial and keeps one line on a terminal up to date: the pieces done, the
 // learner under way and its loss.
-func trialProgress(s *streams) (func(trial.Step), trial.Rounds) {
+func watch(s *streams) trial.Watch {
+	w := trial.Watch{Clock: time.Now}
 	if !onTerminal(s.Err) {
-		return nil, nil
+		return w
 	}
 	const width = 24
 	head := ""
-	step := func(t trial.Step) {
+	w.Progress = func(t trial.Step) {
 		full := width * t.Done / max(1, t.Total)
 		head = fmt.Sprintf("\r\033[K[%s%s] %d/%d %s", strings.Repeat("#", full), strings.Repeat(".", width-full), t.Done+1, t.Total, t.What)
 		fmt.Fprint(s.Err, head)
 	}
-	rounds := func(round int, train, valid float64) {
+	w.Rounds = func(round int, train, valid float64) {
 		if round%10 != 0 {
 			return
 		}
@@ -131,7 +133,7 @@ func trialProgress(s *streams) (func(trial.Step), trial.Rounds) {
 		}
 		fmt.Fprintf(s.Err, "%s: %d rounds, %s loss %.4f", head, round, where, loss)
 	}
-	return step, rounds
+	return w
 }
 
 // dataJob is what a model of a data directory is trained on.
@@ -139,6 +141,41 @@ type dataJob struct {
 	data, config string
 	from         string  // first month of a churn model's test; "" for the newest
 	made         *origin // the model, where it is not to be trained
+}
+
+// learning makes a model of a data directory; a gate that says no is in its
+// report, not an error.
+type learning func(src features.Source, options features.Options, cfg trial.Config) (*trial.Report, published, error)
+
+// onData trains a model, or, where it was made elsewhere, measures it, and
+// publishes it.
+func (f *trainFlags) onData(ctx context.Context, s *streams, name string, j dataJob, learn learning) error {
+	src, err := openData(s, j.data)
+	if err != nil {
+		return err
+	}
+	cfg, err := f.config(s, name)
+	if err != nil {
+		return err
+	}
+	if j.made != nil {
+		j.made.enter(&cfg, true)
+	}
+	if cfg.Incumbent, err = incumbent(f.models, name, name+".bin"); err != nil {
+		return err
+	}
+	options, err := readOptions(j.config)
+	if err != nil {
+		return err
+	}
+	money := newPurse(src)
+	report, m, err := learn(money, options, cfg)
+	if err != nil {
+		return err
+	}
+	money.warn(s.Err, options)
+	m.data, m.made = append(m.data, "read from "+j.data), j.made
+	return f.finish(s, report, m)
 }
 
 // published is a model with what goes beside it into its version.

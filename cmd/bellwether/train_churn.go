@@ -15,7 +15,7 @@ import (
 )
 
 func trainChurnCommand(s *streams) *cobra.Command {
-	var flags trainFlags
+	flags := trainFlags{learners: []string{"default", "hazard"}}
 	var data, from, config string
 	c := &cobra.Command{
 		Use:   "churn --data DIR [--models DIR]",
@@ -23,7 +23,8 @@ func trainChurnCommand(s *streams) *cobra.Command {
 		Long: `Churn makes one row per partner and month start, for partners that did business in
 the 90 days before, and learns P(no business in the next 90 days, or contract lapsed).
 It tests on the newest month whose 90 days are over, and trains only on months whose
-outcome was known by then.`,
+outcome was known by then; hazard, which learns how soon a partner does business
+again, also on what is known of the months since.`,
 		Example: "  bellwether train churn --data world --models models\n  bellwether train churn --data olist --test-from 2018-06-01 --json",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -37,42 +38,20 @@ outcome was known by then.`,
 	return c
 }
 
-// runChurn trains, or, where it was made elsewhere, measures a churn model and
-// publishes it.
+// runChurn trains or measures a churn model and publishes it.
 func runChurn(ctx context.Context, s *streams, f *trainFlags, j dataJob) error {
-	src, err := openData(s, j.data)
-	if err != nil {
-		return err
-	}
 	testFrom, err := parseTestFrom(j.from)
 	if err != nil {
 		return err
 	}
-	cfg, err := f.config(s, "churn")
-	if err != nil {
-		return err
-	}
-	if j.made != nil {
-		j.made.enter(&cfg, true)
-	}
-	if cfg.Incumbent, err = incumbent(f.models, "churn", "churn.bin"); err != nil {
-		return err
-	}
-	options, err := readOptions(j.config)
-	if err != nil {
-		return err
-	}
-	money := newPurse(src)
-	m, err := trainChurn(ctx, money, options, cfg, testFrom)
-	if err != nil {
-		return err
-	}
-	money.warn(s.Err, options)
-	files, err := m.files()
-	if err != nil {
-		return err
-	}
-	return f.finish(s, m.report, published{name: "churn", pred: m.churn, data: append(m.data, "read from "+j.data), files: files, made: j.made})
+	return f.onData(ctx, s, "churn", j, func(src features.Source, options features.Options, cfg trial.Config) (*trial.Report, published, error) {
+		m, err := trainChurn(ctx, src, options, cfg, testFrom)
+		if err != nil {
+			return nil, published{}, err
+		}
+		p, err := m.published()
+		return m.report, p, err
+	})
 }
 
 func addTestFrom(c *cobra.Command, from *string) {
@@ -130,7 +109,7 @@ func readMonths(ctx context.Context, src features.Source, options features.Optio
 
 // complete fills in what the trial of churn needs beside its table.
 func (r *churnRows) complete(cfg *trial.Config) {
-	cfg.ValidFrom, cfg.TestFrom = r.ValidFrom, r.TestFrom
+	cfg.Cut = r.Cut
 	cfg.Rates, cfg.Beside = []string{"partner_id"}, r.Beside
 	cfg.Learners = health.Learners(cfg.Learners)
 	cfg.Segments = r.who.segments(r.Table.Len(), func(i int) (record.PartnerID, time.Time) {
@@ -168,18 +147,14 @@ func (m *churnModel) fitAlive(ctx context.Context, labels *health.Labels, at tim
 	return err
 }
 
-// files are what a version of the churn model holds beside what every model
-// does.
-func (m *churnModel) files() (map[string][]byte, error) {
+// published is the model with the files of its version.
+func (m *churnModel) published() (published, error) {
 	spec, err := json.Marshal(m.set.Spec())
-	if err != nil {
-		return nil, err
-	}
 	files := map[string][]byte{"features.json": spec}
 	if m.alive != nil {
 		files["alive.bin"] = m.alive
 	}
-	return files, nil
+	return published{name: "churn", pred: m.churn, data: m.data, files: files}, err
 }
 
 // observedSource lets somebody else see the events that pass.

@@ -2,12 +2,21 @@ package main
 
 import (
 	"encoding/json"
+	"io"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"bellwether/datasets"
 	"bellwether/datasets/record"
+	"bellwether/datasets/synth"
+	"bellwether/features"
+	"bellwether/models"
+	"bellwether/models/gbdt"
 	"bellwether/models/trial"
 	"bellwether/routing"
 )
@@ -126,5 +135,127 @@ func TestTrainWinOnIncidents(t *testing.T) {
 	}
 	if r.Test.AUC < 0.84 || r.Test.ECE > 0.05 {
 		t.Errorf("AUC %v, ECE %v; marks 0.84 and 0.05", r.Test.AUC, r.Test.ECE)
+	}
+}
+
+// TestTrainHazards: where the learner of hazards wins it is published and routes;
+// its leaves do not fit LightGBM's text.
+func TestTrainHazards(t *testing.T) {
+	dir := t.TempDir()
+	world, models, lead := filepath.Join(dir, "world"), filepath.Join(dir, "models"), filepath.Join(dir, "lead.json")
+	if err := os.WriteFile(lead, []byte(testLead), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := called("synth", "--out", world, "--partners", "20", "--leads", "2500", "--days", "400"); code != 0 {
+		t.Fatal(stderr)
+	}
+	code, stdout, stderr := called("train", "win", "--data", world, "--models", models, "--learners", "hazard", "--seeds", "1", "--json")
+	var r trial.Report
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+		t.Fatalf("exit code %d: %v: %s", code, err, stderr)
+	}
+	if r.Winner != "hazard" || !r.Published {
+		t.Fatalf("winner %q, published %v, gate %v", r.Winner, r.Published, r.Gate.Reasons)
+	}
+	code, stdout, stderr = called("route", "--data", world, "--models", models, "--lead", lead, "--greedy", "--json")
+	var d record.Decision
+	if err := json.Unmarshal([]byte(stdout), &d); err != nil {
+		t.Fatalf("exit code %d: %v: %s", code, err, stderr)
+	}
+	if !strings.HasPrefix(d.Model, "win@v1:") || d.Chosen == "" || d.Degraded {
+		t.Errorf("model %q, chosen %q", d.Model, d.Chosen)
+	}
+	if code, _, stderr := called("models", "export", "win", "--models", models, "--out", filepath.Join(dir, "win.txt")); code == 0 || !strings.Contains(stderr, "hazard") {
+		t.Errorf("export as LightGBM text: exit code %d, %s", code, stderr)
+	}
+}
+
+// young is the first months of a world, when most of what was offered lately is
+// still open, and the offers after them with the truth of each.
+type young struct {
+	cfg   trial.Config
+	table *labelledTable
+	later *models.Table
+	truth []float64
+}
+
+func newYoung(t *testing.T) *young {
+	const leads = 5000
+	world := synth.New(synth.Config{Partners: 40, Leads: leads, Days: 200, Seed: 5, DriftDay: -1, End: time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC)})
+	s, dir := &streams{Out: io.Discard, Err: io.Discard}, filepath.Join(t.TempDir(), "world")
+	if err := writeWorld(t.Context(), s, world, dir, datasets.Parquet, leads); err != nil {
+		t.Fatal(err)
+	}
+	src, err := openData(s, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[record.LeadID]record.Lead{}
+	if err := src.Leads(t.Context(), func(l *record.Lead) error { known[l.ID] = *l; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	offers, err := readOffers(t.Context(), src, features.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	y := &young{cfg: trial.Config{Task: "win", Seeds: -1, Seed: 1, Cut: trial.Cut{TestFrom: time.Date(2026, 3, 20, 0, 0, 0, 0, time.UTC)}}}
+	if y.table, err = offers.winTable(&y.cfg); err != nil {
+		t.Fatal(err)
+	}
+	var later []int
+	for i, at := range y.table.At {
+		if k := offers.keys[y.table.rows[i]]; at >= y.cfg.TestFrom.Unix() {
+			lead := known[k.Lead]
+			later, y.truth = append(later, i), append(y.truth, world.Win(&lead, k.Partner, k.At))
+		}
+	}
+	y.later = y.table.Take(later)
+	return y
+}
+
+// off is by how much the mean raw chance of a learner is off the truth.
+func (y *young) off(t *testing.T, name string, l models.Learner, table *models.Table) float64 {
+	t.Helper()
+	cfg := y.cfg
+	cfg.Learners = []models.Learner{l}
+	r, p, err := trial.Run(t.Context(), table, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := make([]float64, y.later.Len())
+	if err := p.Model.Predict(raw, y.later); err != nil {
+		t.Fatal(err)
+	}
+	bias, square := 0.0, 0.0
+	for i, v := range raw {
+		bias += (v - y.truth[i]) / float64(len(raw))
+		square += (v - y.truth[i]) * (v - y.truth[i]) / float64(len(raw))
+	}
+	t.Logf("%-12s raw chance less the truth: mean %+.3f, root mean square %.3f; calibrated, on %d outcomes: log loss %.4f, ECE %.3f; %d of %d rows before were censored", name, bias, math.Sqrt(square),
+		r.Test.Rows, float64(r.Test.LogLoss), float64(r.Test.ECE), r.Split.Train.Censored+r.Split.Valid.Censored, r.Split.Train.Rows+r.Split.Valid.Rows+r.Split.Train.Censored+r.Split.Valid.Censored)
+	return math.Abs(bias)
+}
+
+// TestHazardsOnAYoungWorld holds raw chances against the truth. Whoever takes what
+// is known early for the whole is off; the learner of hazards must be off by less
+// than half of what trees are that take what is not yet won for lost.
+func TestHazardsOnAYoungWorld(t *testing.T) {
+	if testing.Short() || raceEnabled {
+		t.Skip("trains three models")
+	}
+	y := newYoung(t)
+	lost := *y.table.Table
+	lost.Y, lost.Known = slices.Clone(lost.Y), slices.Clone(lost.Known)
+	for i, k := range lost.Known {
+		if from := y.cfg.TestFrom.Unix(); lost.At[i] < from && k > from {
+			lost.Y[i], lost.Known[i] = 0, lost.At[i]
+		}
+	}
+	trees := gbdt.Learner{Trees: 60, Leaves: 8}
+	hazard := trees
+	hazard.Objective = gbdt.Hazard{}
+	y.off(t, "gbdt", trees, y.table.Table)
+	if open, naive := y.off(t, "hazard", hazard, y.table.Table), y.off(t, "open is lost", trees, &lost); open >= naive/2 {
+		t.Errorf("hazard is off by %.3f, who takes open for lost by %.3f", open, naive)
 	}
 }

@@ -189,4 +189,11 @@ func TestNamesThatLightGBMTakesAreDistinct(t *testing.T) {
 	if _, _, err := Write(m.(*gbdt.Model), table.Columns[1:]); !errors.Is(err, models.ErrWidth) {
 		t.Errorf("two columns: %v", err)
 	}
+	table.At, table.Known = make([]int64, table.Len()), slices.Repeat([]int64{9}, table.Len())
+	if m, err = (gbdt.Learner{Objective: gbdt.Hazard{}, Trees: 2}).Fit(context.Background(), table, nil, 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Write(m.(*gbdt.Model), table.Columns); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("hazards: %v", err)
+	}
 }

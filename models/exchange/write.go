@@ -21,10 +21,15 @@ import (
 // "city#rate", "city#count", "city*product#rate". The Companion says how to make
 // them from the columns, and Encode does it.
 //
+// A model of gbdt.Hazard cannot be written: that is ErrUnsupported.
+//
 // A number nearer to 0 than 1e-35 is 0 to LightGBM.
 func Write(m *gbdt.Model, columns []models.Column) ([]byte, *Companion, error) {
 	if len(columns) != m.Width() {
 		return nil, nil, fmt.Errorf("%w: %d, the model has %d", models.ErrWidth, len(columns), m.Width())
+	}
+	if m.Ages() != nil {
+		return nil, nil, fmt.Errorf("%w: a model of hazards: its leaves hold a step for each age, LightGBM's one number", ErrUnsupported)
 	}
 	a := m.Anatomy()
 	c := companion(a, columns)

@@ -73,7 +73,8 @@ func (b *booster) model(l Learner, enc *encoder) *Model {
 	m := newModel(l, len(b.rows.x), b.base, enc, trees)
 	m.loss = b.Objective.answer()
 	if b.ends != nil {
-		m.hazards = &hazards{ages: slices.Clone(b.ends.ages), base: b.ends.start}
+		m.loss = b.ends.answer()
+		m.hazards = &hazards{ages: slices.Clone(b.ends.ages), causes: b.ends.causes, base: b.ends.start}
 		if b.From != nil {
 			m.hazards.base = b.From.hazards.base
 			steps = append(slices.Clone(b.From.hazards.steps), steps...)
@@ -207,6 +208,14 @@ func add(score, step []float64) {
 	}
 }
 
+func dot(a, b []float64) float64 {
+	sum := 0.0
+	for k, v := range a {
+		sum += v * b[k]
+	}
+	return sum
+}
+
 // advance adds the last tree to the scores of the rows of m.
 func (b *booster) advance(score []float64, m *matrix) {
 	t := b.trees[len(b.trees)-1]
@@ -225,9 +234,10 @@ func (b *booster) advance(score []float64, m *matrix) {
 }
 
 // stepsOf returns the step of each output in each leaf, leaves in the order of
-// nodes. A leaf's value is the mean of its buckets' steps towards being won.
+// nodes. A leaf's value is what they move the log-odds of the answer by, to first
+// order around a model without trees.
 func (b *booster) stepsOf(t tree) []float64 {
-	n := b.ends.outputs()
+	n, slope := b.ends.outputs(), slopes(b.ends.start, b.ends.causes)
 	steps, before := make([]float64, (len(t)/2+1)*n), t.leavesBefore()
 	crew(b.Threads).each(len(b.grower.open), func(i int) {
 		l := b.grower.open[i]
@@ -239,7 +249,7 @@ func (b *booster) stepsOf(t tree) []float64 {
 				step[k] = b.LearningRate * b.search.newton(g[k], h[k])
 			}
 		}
-		t[l.node].value = meanWon(step) / b.LearningRate
+		t[l.node].value = dot(slope, step) / b.LearningRate
 	})
 	return steps
 }

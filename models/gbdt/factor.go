@@ -38,6 +38,7 @@ type factored struct {
 	slot   int       // leaves a tree has room for: 32 or 64
 	full   []uint64  // a row with every leaf reachable; whole blocks, filled up with trees of one leaf worth 0
 	values []float64 // of each tree's leaves, slot a tree
+	ends   *stepsAt  // of a model of Hazard; else nil
 	table  []uint64  // every input's rows of words, one a bin
 	sides  [sides][]asked
 	pairs  int        // inputs of the pair's side
@@ -66,7 +67,7 @@ type reach struct {
 // Factor implements models.Factorer. Trees of more than 64 leaves cannot be, nor
 // a model whose tables would be too large.
 func (m *Model) Factor(side []uint8) (models.Factored, bool) {
-	if len(side) != m.width || m.hazards != nil {
+	if len(side) != m.width {
 		return nil, false
 	}
 	f := &factored{base: m.base, loss: m.loss}
@@ -80,6 +81,9 @@ func (m *Model) Factor(side []uint8) (models.Factored, bool) {
 	}
 	if need > mostTable {
 		return nil, false
+	}
+	if m.hazards != nil {
+		f.ends = m.hazards.stepsAt(m, f.slot, under)
 	}
 	f.table = make([]uint64, 0, need)
 	f.ask(m, side, under)
@@ -257,9 +261,13 @@ func (f *factored) Scores(dst []float64, of models.Half, candidates []models.Hal
 		n := min(lanes, len(dst)-i)
 		f.find(rows, of.Own, candidates[i:i+n], pairs[i*w:(i+n)*w])
 		for r := range n {
+			own, asked := candidates[i+r].Words, rows[r*f.pairs:(r+1)*f.pairs]
 			next := candidates[min(i+r+1, len(candidates)-1)].Words
-			sum := f.fastSum(of.Words, candidates[i+r].Words, next, rows[r*f.pairs:(r+1)*f.pairs])
-			dst[i+r] = f.loss.link(f.base + sum)
+			if f.ends != nil {
+				dst[i+r] = f.answerEnds(of.Words, own, next, asked)
+				continue
+			}
+			dst[i+r] = f.loss.link(f.base + f.fastSum(of.Words, own, next, asked))
 		}
 	}
 }

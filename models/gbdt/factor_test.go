@@ -13,8 +13,10 @@ import (
 func TestFactoredIsPredict(t *testing.T) {
 	train := mixed(3000, 1)
 	rng := rand.New(rand.NewPCG(3, 4))
-	for _, leaves := range []int{2, 31, 32, 33, 64} {
-		fitted, err := gbdt.Learner{Trees: 30, Leaves: leaves, EarlyStop: -1, Threads: 1}.Fit(t.Context(), train, nil, 1)
+	for _, l := range []gbdt.Learner{{Leaves: 2}, {Leaves: 31}, {Leaves: 32}, {Leaves: 33}, {Leaves: 64},
+		{Leaves: 31, Objective: gbdt.Hazard{}}, {Leaves: 64, Objective: gbdt.Hazard{Ages: []int64{3600}}}} {
+		l.Trees, l.EarlyStop, l.Threads = 31, -1, 1
+		fitted, err := l.Fit(t.Context(), aged(train), nil, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -31,11 +33,22 @@ func TestFactoredIsPredict(t *testing.T) {
 			}
 			f, ok := fitted.(models.Factorer).Factor(side)
 			if !ok {
-				t.Fatalf("%d leaves cannot be factored", leaves)
+				t.Fatalf("%s of %d leaves cannot be factored", l.Name(), l.Leaves)
 			}
 			checkFactored(t, f, fitted, side, rows)
 		}
 	}
+}
+
+// aged is a table whose labels become known one after another, within two hours.
+func aged(t *models.Table) *models.Table {
+	u := *t
+	u.At, u.Known = make([]int64, t.Len()), make([]int64, t.Len())
+	for i := range u.At {
+		u.At[i] = int64(i)
+		u.Known[i] = u.At[i] + 1 + int64(i*i%7200)
+	}
+	return &u
 }
 
 // checkFactored scores each row as the first candidate's of its case, with the
@@ -95,9 +108,15 @@ func TestFactorRefuses(t *testing.T) {
 // BenchmarkFactored is the case of routing: 15 columns of the lead, 30 of the
 // partner, 15 of the pair, and 500 partners.
 func BenchmarkFactored(b *testing.B) {
+	for _, of := range []gbdt.Objective{gbdt.LogLoss{}, gbdt.Hazard{}} {
+		l := gbdt.Learner{Objective: of, Trees: 300, Leaves: 32, EarlyStop: -1}
+		b.Run(l.Name(), func(b *testing.B) { benchmarkFactored(b, l) })
+	}
+}
+
+func benchmarkFactored(b *testing.B, l gbdt.Learner) {
 	const width, n = 60, 500
-	train := numbersTable(20_000, width, 1)
-	fitted, err := gbdt.Learner{Trees: 300, Leaves: 32, EarlyStop: -1}.Fit(b.Context(), train, nil, 1)
+	fitted, err := l.Fit(b.Context(), aged(numbersTable(20_000, width, 1)), nil, 1)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -89,8 +89,19 @@ type Targets struct {
 	Strength float64 // of the prior, in rows; 0: estimated for each statistic by moments
 }
 
-// Name returns "gbdt".
-func (l Learner) Name() string { return "gbdt" }
+// Name returns "gbdt", or "hazard" where that is the objective.
+func (l Learner) Name() string {
+	if l.LearnsOpen() {
+		return "hazard"
+	}
+	return "gbdt"
+}
+
+// LearnsOpen implements models.OpenLearner: Hazard does.
+func (l Learner) LearnsOpen() bool {
+	_, ok := l.Objective.(Hazard)
+	return ok
+}
 
 // Limits of the format and of the fixed-point sums.
 const (
@@ -191,6 +202,9 @@ func (l Learner) fit(ctx context.Context, train, valid *models.Table, seed uint6
 			return nil, err
 		}
 	}
+	if e, ok := of.(*ends); ok { // the ages of the training rows hold for all
+		p.Objective = Hazard{Ages: e.ages, Until: p.Objective.(Hazard).Until}
+	}
 	enc, bins, err := prepare(ctx, p, rows, of, seed)
 	if err != nil {
 		return nil, err
@@ -227,22 +241,25 @@ func (l Learner) begin(rows *sample) (fitting, error) {
 	if l.Base != nil && !finite(*l.Base) {
 		return nil, fmt.Errorf("gbdt: Base is %v", *l.Base)
 	}
-	if err := l.follows(len(rows.x)); err != nil {
+	if err := l.follows(of, len(rows.x)); err != nil {
 		return nil, err
 	}
 	return of, differ()
 }
 
 // follows reports why the fit cannot go on from l.From.
-func (l Learner) follows(width int) error {
+func (l Learner) follows(of fitting, width int) error {
 	if l.From == nil {
 		return nil
 	}
 	if l.From.width != width {
 		return fmt.Errorf("%w: From has %d, train %d", models.ErrWidth, l.From.width, width)
 	}
-	h, _ := l.Objective.(Hazard)
-	if l.Base != nil || l.From.loss != l.Objective.answer() || !slices.Equal(l.From.Ages(), h.Ages) {
+	other := l.From.loss != l.Objective.answer()
+	if e, ok := of.(*ends); ok {
+		other = l.From.loss != e.answer() || !slices.Equal(l.From.Ages(), e.ages)
+	}
+	if l.Base != nil || other {
 		return fmt.Errorf("gbdt: From has another objective, or Base is set beside it")
 	}
 	return nil
@@ -253,6 +270,9 @@ func (l Learner) follows(width int) error {
 // was loaded, not fitted, keeps only its number of trees.
 func (m *Model) Refit() models.Learner {
 	l := m.learner
+	if h, ok := l.Objective.(Hazard); ok {
+		l.Objective = Hazard{Ages: m.Ages(), Until: h.Until}
+	}
 	l.Trees, l.EarlyStop = m.Trees(), -1
 	if l.From != nil {
 		l.Trees -= l.From.Trees()

@@ -32,8 +32,8 @@ import (
 // InterventionalContributions writes to dst what each column of a row moved its
 // log-odds by, against the same column of the background: at least one row of
 // Width numbers, one after another. It returns the mean log-odds of the
-// background. Start and dst sum to the log-odds of Predict, up to rounding. They
-// are the exact interventional Shapley values of the columns. It panics on other
+// background. Start and dst sum to what those of Contributions do. They are the
+// exact interventional Shapley values of the columns. It panics on other
 // lengths.
 func (m *Model) InterventionalContributions(dst, row, background []float64) (start float64) {
 	rows := len(background) / max(1, m.width)

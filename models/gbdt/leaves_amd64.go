@@ -18,6 +18,20 @@ func leafSum32(a *uint64, b *uint64, next *uint64, table *uint64, rows *uint32, 
 //go:noescape
 func leafSum64(a *uint64, b *uint64, next *uint64, table *uint64, rows *uint32, inputs int, blocks int, values *float64) float64
 
+// leafSteps32 adds to the 12 scores the steps of the leaves that a, b and the given
+// rows of the table leave reachable, which begin where at says. Otherwise it is
+// leafSum32.
+//
+//go:noescape
+func leafSteps32(a *uint64, b *uint64, next *uint64, table *uint64, rows *uint32, inputs int, blocks int, at *uint32, steps *float64, score *float64)
+
+// leafSteps64 adds to the 12 scores the steps of the leaves that a, b and the given
+// rows of the table leave reachable, which begin where at says. Otherwise it is
+// leafSum64.
+//
+//go:noescape
+func leafSteps64(a *uint64, b *uint64, next *uint64, table *uint64, rows *uint32, inputs int, blocks int, at *uint32, steps *float64, score *float64)
+
 // shapleyTree adds to of what one tree gives each input, as group.plainTree does;
 // quads is how many halts a node has. It needs AVX2.
 //

@@ -7,58 +7,58 @@
 // func leafSum32(a *uint64, b *uint64, next *uint64, table *uint64, rows *uint32, inputs int, blocks int, values *float64) float64
 // Requires: AVX, AVX2, BMI, MMX+, SSE2
 TEXT ·leafSum32(SB), NOSPLIT, $64-72
-	MOVQ   a+0(FP), AX
-	MOVQ   b+8(FP), CX
-	MOVQ   table+24(FP), DX
-	MOVQ   next+16(FP), BX
-	MOVQ   rows+32(FP), SI
-	MOVQ   inputs+40(FP), DI
-	MOVQ   blocks+48(FP), R8
-	MOVQ   values+56(FP), R9
+	MOVQ   values+56(FP), AX
 	VXORPD X0, X0, X0
 	VXORPD X1, X1, X1
 	VXORPD X2, X2, X2
 	VXORPD X3, X3, X3
-	LEAQ   (SI)(DI*4), R10
+	MOVQ   a+0(FP), CX
+	MOVQ   b+8(FP), DX
+	MOVQ   table+24(FP), BX
+	MOVQ   next+16(FP), SI
+	MOVQ   rows+32(FP), DI
+	MOVQ   inputs+40(FP), R8
+	MOVQ   blocks+48(FP), R9
+	LEAQ   (DI)(R8*4), R10
 
 	// the rows that fill whole turns of the inner loop end here
-	ANDQ $-4, DI
-	LEAQ (SI)(DI*4), DI
+	ANDQ $-4, R8
+	LEAQ (DI)(R8*4), R8
 
 block:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	VMOVDQU    (AX), Y4
-	VMOVDQU    32(AX), Y5
-	VPAND      (CX), Y4, Y4
-	VPAND      32(CX), Y5, Y5
-	MOVQ       SI, R11
-	CMPQ       R11, DI
+	PREFETCHT0 (SI)
+	ADDQ       $+64, SI
+	VMOVDQU    (CX), Y4
+	VMOVDQU    32(CX), Y5
+	VPAND      (DX), Y4, Y4
+	VPAND      32(DX), Y5, Y5
+	MOVQ       DI, R11
+	CMPQ       R11, R8
 	JE         rest
 
 turn:
 	MOVL  (R11), R12
-	VPAND (DX)(R12*8), Y4, Y4
-	VPAND 32(DX)(R12*8), Y5, Y5
+	VPAND (BX)(R12*8), Y4, Y4
+	VPAND 32(BX)(R12*8), Y5, Y5
 	MOVL  4(R11), R12
-	VPAND (DX)(R12*8), Y4, Y4
-	VPAND 32(DX)(R12*8), Y5, Y5
+	VPAND (BX)(R12*8), Y4, Y4
+	VPAND 32(BX)(R12*8), Y5, Y5
 	MOVL  8(R11), R12
-	VPAND (DX)(R12*8), Y4, Y4
-	VPAND 32(DX)(R12*8), Y5, Y5
+	VPAND (BX)(R12*8), Y4, Y4
+	VPAND 32(BX)(R12*8), Y5, Y5
 	MOVL  12(R11), R12
-	VPAND (DX)(R12*8), Y4, Y4
-	VPAND 32(DX)(R12*8), Y5, Y5
+	VPAND (BX)(R12*8), Y4, Y4
+	VPAND 32(BX)(R12*8), Y5, Y5
 	ADDQ  $+16, R11
-	CMPQ  R11, DI
+	CMPQ  R11, R8
 	JNE   turn
 
 rest:
 	CMPQ  R11, R10
 	JE    leaves
 	MOVL  (R11), R12
-	VPAND (DX)(R12*8), Y4, Y4
-	VPAND 32(DX)(R12*8), Y5, Y5
+	VPAND (BX)(R12*8), Y4, Y4
+	VPAND 32(BX)(R12*8), Y5, Y5
 	ADDQ  $+4, R11
 	JMP   rest
 
@@ -66,42 +66,42 @@ leaves:
 	VMOVDQU Y4, (SP)
 	VMOVDQU Y5, 32(SP)
 	TZCNTL  (SP), R11
-	VADDSD  (R9)(R11*8), X0, X0
+	VADDSD  (AX)(R11*8), X0, X0
 	TZCNTL  4(SP), R11
-	VADDSD  256(R9)(R11*8), X1, X1
+	VADDSD  256(AX)(R11*8), X1, X1
 	TZCNTL  8(SP), R11
-	VADDSD  512(R9)(R11*8), X2, X2
+	VADDSD  512(AX)(R11*8), X2, X2
 	TZCNTL  12(SP), R11
-	VADDSD  768(R9)(R11*8), X3, X3
+	VADDSD  768(AX)(R11*8), X3, X3
 	TZCNTL  16(SP), R11
-	VADDSD  1024(R9)(R11*8), X0, X0
+	VADDSD  1024(AX)(R11*8), X0, X0
 	TZCNTL  20(SP), R11
-	VADDSD  1280(R9)(R11*8), X1, X1
+	VADDSD  1280(AX)(R11*8), X1, X1
 	TZCNTL  24(SP), R11
-	VADDSD  1536(R9)(R11*8), X2, X2
+	VADDSD  1536(AX)(R11*8), X2, X2
 	TZCNTL  28(SP), R11
-	VADDSD  1792(R9)(R11*8), X3, X3
+	VADDSD  1792(AX)(R11*8), X3, X3
 	TZCNTL  32(SP), R11
-	VADDSD  2048(R9)(R11*8), X0, X0
+	VADDSD  2048(AX)(R11*8), X0, X0
 	TZCNTL  36(SP), R11
-	VADDSD  2304(R9)(R11*8), X1, X1
+	VADDSD  2304(AX)(R11*8), X1, X1
 	TZCNTL  40(SP), R11
-	VADDSD  2560(R9)(R11*8), X2, X2
+	VADDSD  2560(AX)(R11*8), X2, X2
 	TZCNTL  44(SP), R11
-	VADDSD  2816(R9)(R11*8), X3, X3
+	VADDSD  2816(AX)(R11*8), X3, X3
 	TZCNTL  48(SP), R11
-	VADDSD  3072(R9)(R11*8), X0, X0
+	VADDSD  3072(AX)(R11*8), X0, X0
 	TZCNTL  52(SP), R11
-	VADDSD  3328(R9)(R11*8), X1, X1
+	VADDSD  3328(AX)(R11*8), X1, X1
 	TZCNTL  56(SP), R11
-	VADDSD  3584(R9)(R11*8), X2, X2
+	VADDSD  3584(AX)(R11*8), X2, X2
 	TZCNTL  60(SP), R11
-	VADDSD  3840(R9)(R11*8), X3, X3
-	ADDQ    $+4096, R9
-	ADDQ    $+64, AX
+	VADDSD  3840(AX)(R11*8), X3, X3
+	ADDQ    $+4096, AX
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
-	DECQ    R8
+	ADDQ    $+64, BX
+	DECQ    R9
 	JNE     block
 	VADDSD  X1, X0, X0
 	VADDSD  X3, X2, X2
@@ -113,58 +113,58 @@ leaves:
 // func leafSum64(a *uint64, b *uint64, next *uint64, table *uint64, rows *uint32, inputs int, blocks int, values *float64) float64
 // Requires: AVX, AVX2, BMI, MMX+, SSE2
 TEXT ·leafSum64(SB), NOSPLIT, $64-72
-	MOVQ   a+0(FP), AX
-	MOVQ   b+8(FP), CX
-	MOVQ   table+24(FP), DX
-	MOVQ   next+16(FP), BX
-	MOVQ   rows+32(FP), SI
-	MOVQ   inputs+40(FP), DI
-	MOVQ   blocks+48(FP), R8
-	MOVQ   values+56(FP), R9
+	MOVQ   values+56(FP), AX
 	VXORPD X0, X0, X0
 	VXORPD X1, X1, X1
 	VXORPD X2, X2, X2
 	VXORPD X3, X3, X3
-	LEAQ   (SI)(DI*4), R10
+	MOVQ   a+0(FP), CX
+	MOVQ   b+8(FP), DX
+	MOVQ   table+24(FP), BX
+	MOVQ   next+16(FP), SI
+	MOVQ   rows+32(FP), DI
+	MOVQ   inputs+40(FP), R8
+	MOVQ   blocks+48(FP), R9
+	LEAQ   (DI)(R8*4), R10
 
 	// the rows that fill whole turns of the inner loop end here
-	ANDQ $-4, DI
-	LEAQ (SI)(DI*4), DI
+	ANDQ $-4, R8
+	LEAQ (DI)(R8*4), R8
 
 block:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	VMOVDQU    (AX), Y4
-	VMOVDQU    32(AX), Y5
-	VPAND      (CX), Y4, Y4
-	VPAND      32(CX), Y5, Y5
-	MOVQ       SI, R11
-	CMPQ       R11, DI
+	PREFETCHT0 (SI)
+	ADDQ       $+64, SI
+	VMOVDQU    (CX), Y4
+	VMOVDQU    32(CX), Y5
+	VPAND      (DX), Y4, Y4
+	VPAND      32(DX), Y5, Y5
+	MOVQ       DI, R11
+	CMPQ       R11, R8
 	JE         rest
 
 turn:
 	MOVL  (R11), R12
-	VPAND (DX)(R12*8), Y4, Y4
-	VPAND 32(DX)(R12*8), Y5, Y5
+	VPAND (BX)(R12*8), Y4, Y4
+	VPAND 32(BX)(R12*8), Y5, Y5
 	MOVL  4(R11), R12
-	VPAND (DX)(R12*8), Y4, Y4
-	VPAND 32(DX)(R12*8), Y5, Y5
+	VPAND (BX)(R12*8), Y4, Y4
+	VPAND 32(BX)(R12*8), Y5, Y5
 	MOVL  8(R11), R12
-	VPAND (DX)(R12*8), Y4, Y4
-	VPAND 32(DX)(R12*8), Y5, Y5
+	VPAND (BX)(R12*8), Y4, Y4
+	VPAND 32(BX)(R12*8), Y5, Y5
 	MOVL  12(R11), R12
-	VPAND (DX)(R12*8), Y4, Y4
-	VPAND 32(DX)(R12*8), Y5, Y5
+	VPAND (BX)(R12*8), Y4, Y4
+	VPAND 32(BX)(R12*8), Y5, Y5
 	ADDQ  $+16, R11
-	CMPQ  R11, DI
+	CMPQ  R11, R8
 	JNE   turn
 
 rest:
 	CMPQ  R11, R10
 	JE    leaves
 	MOVL  (R11), R12
-	VPAND (DX)(R12*8), Y4, Y4
-	VPAND 32(DX)(R12*8), Y5, Y5
+	VPAND (BX)(R12*8), Y4, Y4
+	VPAND 32(BX)(R12*8), Y5, Y5
 	ADDQ  $+4, R11
 	JMP   rest
 
@@ -172,32 +172,300 @@ leaves:
 	VMOVDQU Y4, (SP)
 	VMOVDQU Y5, 32(SP)
 	TZCNTQ  (SP), R11
-	VADDSD  (R9)(R11*8), X0, X0
+	VADDSD  (AX)(R11*8), X0, X0
 	TZCNTQ  8(SP), R11
-	VADDSD  512(R9)(R11*8), X1, X1
+	VADDSD  512(AX)(R11*8), X1, X1
 	TZCNTQ  16(SP), R11
-	VADDSD  1024(R9)(R11*8), X2, X2
+	VADDSD  1024(AX)(R11*8), X2, X2
 	TZCNTQ  24(SP), R11
-	VADDSD  1536(R9)(R11*8), X3, X3
+	VADDSD  1536(AX)(R11*8), X3, X3
 	TZCNTQ  32(SP), R11
-	VADDSD  2048(R9)(R11*8), X0, X0
+	VADDSD  2048(AX)(R11*8), X0, X0
 	TZCNTQ  40(SP), R11
-	VADDSD  2560(R9)(R11*8), X1, X1
+	VADDSD  2560(AX)(R11*8), X1, X1
 	TZCNTQ  48(SP), R11
-	VADDSD  3072(R9)(R11*8), X2, X2
+	VADDSD  3072(AX)(R11*8), X2, X2
 	TZCNTQ  56(SP), R11
-	VADDSD  3584(R9)(R11*8), X3, X3
-	ADDQ    $+4096, R9
-	ADDQ    $+64, AX
+	VADDSD  3584(AX)(R11*8), X3, X3
+	ADDQ    $+4096, AX
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
-	DECQ    R8
+	ADDQ    $+64, BX
+	DECQ    R9
 	JNE     block
 	VADDSD  X1, X0, X0
 	VADDSD  X3, X2, X2
 	VADDSD  X2, X0, X0
 	VZEROUPPER
 	MOVSD   X0, ret+64(FP)
+	RET
+
+// func leafSteps32(a *uint64, b *uint64, next *uint64, table *uint64, rows *uint32, inputs int, blocks int, at *uint32, steps *float64, score *float64)
+// Requires: AVX, AVX2, BMI, MMX+
+TEXT ·leafSteps32(SB), NOSPLIT, $64-80
+	MOVQ    at+56(FP), AX
+	MOVQ    steps+64(FP), CX
+	MOVQ    score+72(FP), DX
+	VMOVUPD (DX), Y0
+	VMOVUPD 32(DX), Y1
+	VMOVUPD 64(DX), Y2
+	MOVQ    a+0(FP), BX
+	MOVQ    b+8(FP), SI
+	MOVQ    table+24(FP), DI
+	MOVQ    next+16(FP), R8
+	MOVQ    rows+32(FP), R9
+	MOVQ    inputs+40(FP), R10
+	MOVQ    blocks+48(FP), R11
+	LEAQ    (R9)(R10*4), R12
+
+	// the rows that fill whole turns of the inner loop end here
+	ANDQ $-4, R10
+	LEAQ (R9)(R10*4), R10
+
+block:
+	PREFETCHT0 (R8)
+	ADDQ       $+64, R8
+	VMOVDQU    (BX), Y3
+	VMOVDQU    32(BX), Y4
+	VPAND      (SI), Y3, Y3
+	VPAND      32(SI), Y4, Y4
+	MOVQ       R9, R13
+	CMPQ       R13, R10
+	JE         rest
+
+turn:
+	MOVL  (R13), R14
+	VPAND (DI)(R14*8), Y3, Y3
+	VPAND 32(DI)(R14*8), Y4, Y4
+	MOVL  4(R13), R14
+	VPAND (DI)(R14*8), Y3, Y3
+	VPAND 32(DI)(R14*8), Y4, Y4
+	MOVL  8(R13), R14
+	VPAND (DI)(R14*8), Y3, Y3
+	VPAND 32(DI)(R14*8), Y4, Y4
+	MOVL  12(R13), R14
+	VPAND (DI)(R14*8), Y3, Y3
+	VPAND 32(DI)(R14*8), Y4, Y4
+	ADDQ  $+16, R13
+	CMPQ  R13, R10
+	JNE   turn
+
+rest:
+	CMPQ  R13, R12
+	JE    leaves
+	MOVL  (R13), R14
+	VPAND (DI)(R14*8), Y3, Y3
+	VPAND 32(DI)(R14*8), Y4, Y4
+	ADDQ  $+4, R13
+	JMP   rest
+
+leaves:
+	VMOVDQU Y3, (SP)
+	VMOVDQU Y4, 32(SP)
+	TZCNTL  (SP), R13
+	MOVL    (AX)(R13*4), R13
+	VADDPD  (CX)(R13*8), Y0, Y0
+	VADDPD  32(CX)(R13*8), Y1, Y1
+	VADDPD  64(CX)(R13*8), Y2, Y2
+	TZCNTL  4(SP), R13
+	MOVL    128(AX)(R13*4), R13
+	VADDPD  (CX)(R13*8), Y0, Y0
+	VADDPD  32(CX)(R13*8), Y1, Y1
+	VADDPD  64(CX)(R13*8), Y2, Y2
+	TZCNTL  8(SP), R13
+	MOVL    256(AX)(R13*4), R13
+	VADDPD  (CX)(R13*8), Y0, Y0
+	VADDPD  32(CX)(R13*8), Y1, Y1
+	VADDPD  64(CX)(R13*8), Y2, Y2
+	TZCNTL  12(SP), R13
+	MOVL    384(AX)(R13*4), R13
+	VADDPD  (CX)(R13*8), Y0, Y0
+	VADDPD  32(CX)(R13*8), Y1, Y1
+	VADDPD  64(CX)(R13*8), Y2, Y2
+	TZCNTL  16(SP), R13
+	MOVL    512(AX)(R13*4), R13
+	VADDPD  (CX)(R13*8), Y0, Y0
+	VADDPD  32(CX)(R13*8), Y1, Y1
+	VADDPD  64(CX)(R13*8), Y2, Y2
+	TZCNTL  20(SP), R13
+	MOVL    640(AX)(R13*4), R13
+	VADDPD  (CX)(R13*8), Y0, Y0
+	VADDPD  32(CX)(R13*8), Y1, Y1
+	VADDPD  64(CX)(R13*8), Y2, Y2
+	TZCNTL  24(SP), R13
+	MOVL    768(AX)(R13*4), R13
+	VADDPD  (CX)(R13*8), Y0, Y0
+	VADDPD  32(CX)(R13*8), Y1, Y1
+	VADDPD  64(CX)(R13*8), Y2, Y2
+	TZCNTL  28(SP), R13
+	MOVL    896(AX)(R13*4), R13
+	VADDPD  (CX)(R13*8), Y0, Y0
+	VADDPD  32(CX)(R13*8), Y1, Y1
+	VADDPD  64(CX)(R13*8), Y2, Y2
+	TZCNTL  32(SP), R13
+	MOVL    1024(AX)(R13*4), R13
+	VADDPD  (CX)(R13*8), Y0, Y0
+	VADDPD  32(CX)(R13*8), Y1, Y1
+	VADDPD  64(CX)(R13*8), Y2, Y2
+	TZCNTL  36(SP), R13
+	MOVL    1152(AX)(R13*4), R13
+	VADDPD  (CX)(R13*8), Y0, Y0
+	VADDPD  32(CX)(R13*8), Y1, Y1
+	VADDPD  64(CX)(R13*8), Y2, Y2
+	TZCNTL  40(SP), R13
+	MOVL    1280(AX)(R13*4), R13
+	VADDPD  (CX)(R13*8), Y0, Y0
+	VADDPD  32(CX)(R13*8), Y1, Y1
+	VADDPD  64(CX)(R13*8), Y2, Y2
+	TZCNTL  44(SP), R13
+	MOVL    1408(AX)(R13*4), R13
+	VADDPD  (CX)(R13*8), Y0, Y0
+	VADDPD  32(CX)(R13*8), Y1, Y1
+	VADDPD  64(CX)(R13*8), Y2, Y2
+	TZCNTL  48(SP), R13
+	MOVL    1536(AX)(R13*4), R13
+	VADDPD  (CX)(R13*8), Y0, Y0
+	VADDPD  32(CX)(R13*8), Y1, Y1
+	VADDPD  64(CX)(R13*8), Y2, Y2
+	TZCNTL  52(SP), R13
+	MOVL    1664(AX)(R13*4), R13
+	VADDPD  (CX)(R13*8), Y0, Y0
+	VADDPD  32(CX)(R13*8), Y1, Y1
+	VADDPD  64(CX)(R13*8), Y2, Y2
+	TZCNTL  56(SP), R13
+	MOVL    1792(AX)(R13*4), R13
+	VADDPD  (CX)(R13*8), Y0, Y0
+	VADDPD  32(CX)(R13*8), Y1, Y1
+	VADDPD  64(CX)(R13*8), Y2, Y2
+	TZCNTL  60(SP), R13
+	MOVL    1920(AX)(R13*4), R13
+	VADDPD  (CX)(R13*8), Y0, Y0
+	VADDPD  32(CX)(R13*8), Y1, Y1
+	VADDPD  64(CX)(R13*8), Y2, Y2
+	ADDQ    $+2048, AX
+	ADDQ    $+64, BX
+	ADDQ    $+64, SI
+	ADDQ    $+64, DI
+	DECQ    R11
+	JNE     block
+	VMOVUPD Y0, (DX)
+	VMOVUPD Y1, 32(DX)
+	VMOVUPD Y2, 64(DX)
+	VZEROUPPER
+	RET
+
+// func leafSteps64(a *uint64, b *uint64, next *uint64, table *uint64, rows *uint32, inputs int, blocks int, at *uint32, steps *float64, score *float64)
+// Requires: AVX, AVX2, BMI, MMX+
+TEXT ·leafSteps64(SB), NOSPLIT, $64-80
+	MOVQ    at+56(FP), AX
+	MOVQ    steps+64(FP), CX
+	MOVQ    score+72(FP), DX
+	VMOVUPD (DX), Y0
+	VMOVUPD 32(DX), Y1
+	VMOVUPD 64(DX), Y2
+	MOVQ    a+0(FP), BX
+	MOVQ    b+8(FP), SI
+	MOVQ    table+24(FP), DI
+	MOVQ    next+16(FP), R8
+	MOVQ    rows+32(FP), R9
+	MOVQ    inputs+40(FP), R10
+	MOVQ    blocks+48(FP), R11
+	LEAQ    (R9)(R10*4), R12
+
+	// the rows that fill whole turns of the inner loop end here
+	ANDQ $-4, R10
+	LEAQ (R9)(R10*4), R10
+
+block:
+	PREFETCHT0 (R8)
+	ADDQ       $+64, R8
+	VMOVDQU    (BX), Y3
+	VMOVDQU    32(BX), Y4
+	VPAND      (SI), Y3, Y3
+	VPAND      32(SI), Y4, Y4
+	MOVQ       R9, R13
+	CMPQ       R13, R10
+	JE         rest
+
+turn:
+	MOVL  (R13), R14
+	VPAND (DI)(R14*8), Y3, Y3
+	VPAND 32(DI)(R14*8), Y4, Y4
+	MOVL  4(R13), R14
+	VPAND (DI)(R14*8), Y3, Y3
+	VPAND 32(DI)(R14*8), Y4, Y4
+	MOVL  8(R13), R14
+	VPAND (DI)(R14*8), Y3, Y3
+	VPAND 32(DI)(R14*8), Y4, Y4
+	MOVL  12(R13), R14
+	VPAND (DI)(R14*8), Y3, Y3
+	VPAND 32(DI)(R14*8), Y4, Y4
+	ADDQ  $+16, R13
+	CMPQ  R13, R10
+	JNE   turn
+
+rest:
+	CMPQ  R13, R12
+	JE    leaves
+	MOVL  (R13), R14
+	VPAND (DI)(R14*8), Y3, Y3
+	VPAND 32(DI)(R14*8), Y4, Y4
+	ADDQ  $+4, R13
+	JMP   rest
+
+leaves:
+	VMOVDQU Y3, (SP)
+	VMOVDQU Y4, 32(SP)
+	TZCNTQ  (SP), R13
+	MOVL    (AX)(R13*4), R13
+	VADDPD  (CX)(R13*8), Y0, Y0
+	VADDPD  32(CX)(R13*8), Y1, Y1
+	VADDPD  64(CX)(R13*8), Y2, Y2
+	TZCNTQ  8(SP), R13
+	MOVL    256(AX)(R13*4), R13
+	VADDPD  (CX)(R13*8), Y0, Y0
+	VADDPD  32(CX)(R13*8), Y1, Y1
+	VADDPD  64(CX)(R13*8), Y2, Y2
+	TZCNTQ  16(SP), R13
+	MOVL    512(AX)(R13*4), R13
+	VADDPD  (CX)(R13*8), Y0, Y0
+	VADDPD  32(CX)(R13*8), Y1, Y1
+	VADDPD  64(CX)(R13*8), Y2, Y2
+	TZCNTQ  24(SP), R13
+	MOVL    768(AX)(R13*4), R13
+	VADDPD  (CX)(R13*8), Y0, Y0
+	VADDPD  32(CX)(R13*8), Y1, Y1
+	VADDPD  64(CX)(R13*8), Y2, Y2
+	TZCNTQ  32(SP), R13
+	MOVL    1024(AX)(R13*4), R13
+	VADDPD  (CX)(R13*8), Y0, Y0
+	VADDPD  32(CX)(R13*8), Y1, Y1
+	VADDPD  64(CX)(R13*8), Y2, Y2
+	TZCNTQ  40(SP), R13
+	MOVL    1280(AX)(R13*4), R13
+	VADDPD  (CX)(R13*8), Y0, Y0
+	VADDPD  32(CX)(R13*8), Y1, Y1
+	VADDPD  64(CX)(R13*8), Y2, Y2
+	TZCNTQ  48(SP), R13
+	MOVL    1536(AX)(R13*4), R13
+	VADDPD  (CX)(R13*8), Y0, Y0
+	VADDPD  32(CX)(R13*8), Y1, Y1
+	VADDPD  64(CX)(R13*8), Y2, Y2
+	TZCNTQ  56(SP), R13
+	MOVL    1792(AX)(R13*4), R13
+	VADDPD  (CX)(R13*8), Y0, Y0
+	VADDPD  32(CX)(R13*8), Y1, Y1
+	VADDPD  64(CX)(R13*8), Y2, Y2
+	ADDQ    $+2048, AX
+	ADDQ    $+64, BX
+	ADDQ    $+64, SI
+	ADDQ    $+64, DI
+	DECQ    R11
+	JNE     block
+	VMOVUPD Y0, (DX)
+	VMOVUPD Y1, 32(DX)
+	VMOVUPD Y2, 64(DX)
+	VZEROUPPER
 	RET
 
 // func shapleyTree(edges *byte, last int, quads int, at *float64, open *float64, halts *float64, of *float64)

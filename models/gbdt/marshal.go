@@ -14,12 +14,12 @@ import (
 //
 //	"BWGBDT", version u16: 1 of LogLoss, 2 of other objectives
 //	width u32, base f64
-//	version 2: answer u8; of Hazard: ages u32, of each: age i64, won f64, lost f64
+//	version 2: answer u8; of Hazard: ages u32, of each: age i64, score f64 of each way to end
 //	stats u32, of each: a u32, b i32, prior f64, strength f64,
 //	  counted u8, keys u32, of each: key u64 [, n f64, pos f64 if counted]
 //	inputs u32, of each: kind u8, column or stat u32, cuts u32, of each: f64
 //	trees u32, of each: nodes u32, of each: kid u32, rows u32, then
-//	  of a leaf (kid 0) value f64 [, of each age: won f64, lost f64]
+//	  of a leaf (kid 0) value f64 [, of each age: step f64 of each way to end]
 //	  inside: input u32, mask u32, bin u8, missing right u8, gain f64
 //	CRC-32C of all before u32
 const (
@@ -48,8 +48,9 @@ func (m *Model) MarshalBinary() ([]byte, error) {
 		u32(len(h.ages))
 		for i, age := range h.ages {
 			b = le.AppendUint64(b, uint64(age))
-			f64(h.base[causes*i])
-			f64(h.base[causes*i+1])
+			for _, score := range h.base[h.causes*i:][:h.causes] {
+				f64(score)
+			}
 		}
 	}
 	u32(len(m.enc.stats))
@@ -221,8 +222,11 @@ func (r *reader) model(version uint16) *Model {
 		m.loss = answer(r.below(int(answers), uint32(r.u8()), "answer"))
 		r.check(m.loss != chance, "answer")
 	}
-	if m.loss == ending {
-		m.hazards = r.ages()
+	switch m.loss {
+	case ending:
+		m.hazards = r.ages(maxCauses)
+	case lasting:
+		m.hazards = r.ages(1)
 	}
 	m.enc.stats = make([]stat, r.len(25, "statistics"))
 	for i := range m.enc.stats {
@@ -247,13 +251,15 @@ func (r *reader) model(version uint16) *Model {
 }
 
 // ages reads the buckets of a model of Hazard and the scores they start from.
-func (r *reader) ages() *hazards {
-	h := &hazards{ages: make([]int64, r.len(24, "ages"))}
+func (r *reader) ages(causes int) *hazards {
+	h := &hazards{causes: causes, ages: make([]int64, r.len(8*(1+causes), "ages"))}
 	r.check(len(h.ages) > 0 && len(h.ages) <= maxAges, "ages")
 	for i := range h.ages {
 		h.ages[i] = int64(r.u64())
 		r.check(h.ages[i] > 0 && (i == 0 || h.ages[i-1] < h.ages[i]), "order of ages")
-		h.base = append(h.base, r.number("start"), r.number("start"))
+		for range causes {
+			h.base = append(h.base, r.number("start"))
+		}
 	}
 	return h
 }

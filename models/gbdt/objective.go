@@ -36,10 +36,11 @@ type fitting interface {
 type answer uint8
 
 const (
-	chance answer = iota // its log-odds
-	amount               // itself
-	pace                 // its logarithm
-	ending               // outcomes by age, see hazards
+	chance  answer = iota // its log-odds
+	amount                // itself
+	pace                  // its logarithm
+	ending                // the chance to end in the first of two ways, see hazards
+	lasting               // the chance not to end, see hazards
 	answers
 )
 

@@ -17,6 +17,9 @@ type sample struct {
 	y, w      []float64 // w is nil if all weights are equal
 	at, known []int64
 	group     []int64
+	ended     []int64
+	horizon   int64
+	until     int64
 }
 
 // newSample drops rows of weight 0 and, if sorted is set, sorts the others.
@@ -50,7 +53,7 @@ func newSample(t *models.Table, sorted bool) (*sample, error) {
 	if rows != nil && len(rows) < t.Len() || sorted && t.At != nil && rows != nil {
 		t = t.Take(rows)
 	}
-	s := &sample{columns: t.Columns, x: t.X, y: t.Y, at: t.At, known: t.Known, group: t.Group}
+	s := &sample{columns: t.Columns, x: t.X, y: t.Y, at: t.At, known: t.Known, group: t.Group, ended: t.Ended, horizon: t.Horizon, until: t.Until}
 	if t.Weight == nil || equal {
 		return s, nil
 	}
@@ -99,6 +102,9 @@ func sortedByContent(t *models.Table, rows []int) []int {
 		}
 		if t.Group != nil && t.Group[a] != t.Group[b] {
 			return cmp.Compare(t.Group[a], t.Group[b])
+		}
+		if t.Ended != nil && t.Ended[a] != t.Ended[b] {
+			return cmp.Compare(t.Ended[a], t.Ended[b])
 		}
 		for _, col := range t.X {
 			if c := cmp.Compare(col[a], col[b]); c != 0 {
@@ -155,6 +161,6 @@ func (s *sample) meanOf(c crew, f func(i int) float64) float64 {
 
 // part returns the given rows, which must ascend.
 func (s *sample) part(rows []int) *sample {
-	t := (&models.Table{Columns: s.columns, X: s.x, Y: s.y, Weight: s.w, At: s.at, Known: s.known, Group: s.group}).Take(rows)
-	return &sample{columns: s.columns, x: t.X, y: t.Y, w: t.Weight, at: t.At, known: t.Known, group: t.Group}
+	t := (&models.Table{Columns: s.columns, X: s.x, Y: s.y, Weight: s.w, At: s.at, Known: s.known, Group: s.group, Ended: s.ended}).Take(rows)
+	return &sample{columns: s.columns, x: t.X, y: t.Y, w: t.Weight, at: t.At, known: t.Known, group: t.Group, ended: t.Ended, horizon: s.horizon, until: s.until}
 }

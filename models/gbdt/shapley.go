@@ -194,7 +194,9 @@ func newSteps(t tree, n int) steps {
 
 // Contributions writes to dst what each column of a row moved its log-odds by,
 // and returns the log-odds the columns start from, the mean over the training
-// rows. Start and dst sum to the log-odds of Predict, up to rounding. They are
+// rows. Start and dst sum to the log-odds of Predict, up to rounding; of a model
+// of Hazard, whose answer is no function of one sum, to its log-odds to first
+// order around a model without trees, exact for one bucket of one risk. They are
 // the exact path-dependent Shapley values of the trees' inputs, not the
 // interventional ones (see InterventionalContributions); an input made of a
 // column's statistic counts for the column, of a pair's for each half. It panics

@@ -27,6 +27,23 @@ func (f *factored) fastSum(a, b, next []uint64, rows []uint32) float64 {
 	return leafSum32(of, other, then, unsafe.SliceData(f.table), unsafe.SliceData(rows), len(rows), blocks, &f.values[0])
 }
 
+// fastSteps is addSteps, by vector instructions where the processor has them and
+// a leaf has no more steps than they take.
+func (f *factored) fastSteps(score []float64, a, b, next []uint64, rows []uint32) {
+	blocks := len(f.full) / blockWords
+	if !hasVectors || len(score) != stepRoom || blocks == 0 {
+		f.addSteps(score, a, b, rows)
+		return
+	}
+	of, other, then := &a[:len(f.full)][0], &b[:len(f.full)][0], &next[:len(f.full)][0]
+	leaf, steps := &f.ends.leaf[0], &f.ends.flat[0]
+	if f.slot == leafBits {
+		leafSteps64(of, other, then, unsafe.SliceData(f.table), unsafe.SliceData(rows), len(rows), blocks, leaf, steps, &score[0])
+		return
+	}
+	leafSteps32(of, other, then, unsafe.SliceData(f.table), unsafe.SliceData(rows), len(rows), blocks, leaf, steps, &score[0])
+}
+
 // addTree is plainTree, by vector instructions where the processor has them.
 func (g *group) addTree(s *steps, w *shapleyWork) {
 	if !hasVectors || len(s.edges) < 2 {

@@ -5,6 +5,11 @@ package gbdt
 // fastSum is sum where there is no vector code.
 func (f *factored) fastSum(a, b, _ []uint64, rows []uint32) float64 { return f.sum(a, b, rows) }
 
+// fastSteps is addSteps where there is no vector code.
+func (f *factored) fastSteps(score []float64, a, b, _ []uint64, rows []uint32) {
+	f.addSteps(score, a, b, rows)
+}
+
 // addTree is plainTree where there is no vector code.
 func (g *group) addTree(s *steps, w *shapleyWork) { g.plainTree(s, w) }
 

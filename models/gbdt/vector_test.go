@@ -65,6 +65,39 @@ func TestVectorIsSum(t *testing.T) {
 	})
 }
 
+// So does it answer what addSteps does.
+func TestVectorIsAddSteps(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
+		slot := rapid.SampledFrom([]int{32, 64}).Draw(t, "slot")
+		blocks, rows := rapid.IntRange(1, 9).Draw(t, "blocks"), rapid.IntRange(0, 11).Draw(t, "rows")
+		f := factoredOf(rng, slot, blocks, rows)
+		a, b := make([]uint64, len(f.full)), make([]uint64, len(f.full))
+		f.leave(rng, a, b)
+		f.ends = &stepsAt{hazards: &hazards{flat: make([]float64, stepRoom*50)}, leaf: make([]uint32, len(f.values))}
+		for i := range f.ends.flat {
+			f.ends.flat[i] = rng.NormFloat64()
+		}
+		for i := range f.ends.leaf {
+			f.ends.leaf[i] = stepRoom * uint32(rng.IntN(50))
+		}
+		at := make([]uint32, rows)
+		for i := range at {
+			at[i] = uint32(i * len(f.full))
+		}
+		var want, got [stepRoom]float64
+		for k := range want {
+			want[k] = rng.NormFloat64()
+		}
+		got = want
+		f.addSteps(want[:], a, b, at)
+		f.fastSteps(got[:], a, b, a, at)
+		if want != got {
+			t.Fatalf("%v by vectors, %v by words", got, want)
+		}
+	})
+}
+
 // dumbSum is sum, one tree after another.
 func (f *factored) dumbSum(a, b []uint64, rows []uint32) float64 {
 	var sum [sumLanes]float64

@@ -4,7 +4,7 @@
 // Run does the whole of it with numbers alone: it splits the rows by time,
 // weighs those whose outcome was known early so that they do not stand for the
 // rest, looks for columns that give the answer away, fits every learner on the
-// same rows, calibrates each on rows it has not seen, chooses on the validation
+// same rows (an OpenLearner on those still open too), calibrates each on rows it has not seen, chooses on the validation
 // slice, fits the choice again on everything before the test slice and measures
 // it there once. The Report it returns is what `bellwether train` prints; the
 // Predictor is what a registry keeps.

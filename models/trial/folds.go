@@ -50,7 +50,7 @@ func NewFolds(t *models.Table, c Config, n int) (*Folds, error) {
 	if err := t.Check(true); err != nil {
 		return nil, fmt.Errorf("folds of %s: %w", c.Task, err)
 	}
-	if c.Eval != nil && len(c.Eval) != t.Len() || n < 2 {
+	if c.Eval != nil && len(c.Eval) != t.Len() || c.Open != nil && len(c.Open) != t.Len() || n < 2 {
 		return nil, fmt.Errorf("folds of %s: Eval has %d rows, the table %d; %d folds, at least 2", c.Task, len(c.Eval), t.Len(), n)
 	}
 	r, err := newRun(t, c)
@@ -101,7 +101,7 @@ func (f *Folds) byTime(c *Config, n int) error {
 	}
 	for k, b := range from[:n] {
 		f.parts = append(f.parts, fold{
-			train: observed(t, b, func(i int) bool { return t.At[i] < b }),
+			train: observed(t, b, func(i int) bool { return t.At[i] < b && !c.onlyOpen(i) }),
 			valid: observed(t, testFrom, func(i int) bool { return t.At[i] >= b && t.At[i] < from[k+1] && counts(c, i) }),
 		})
 	}

@@ -28,7 +28,7 @@ func TestFoldsLookForwardOnly(t *testing.T) {
 		for i := range eval {
 			eval[i] = i%3 != 0
 		}
-		c := Config{Task: "test", Eval: eval}
+		c := Config{Task: "test", Cut: Cut{Eval: eval}}
 		n := rapid.IntRange(2, 5).Draw(t, "folds")
 		f, err := NewFolds(table, c, n)
 		if err != nil {

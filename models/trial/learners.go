@@ -17,6 +17,7 @@ import (
 // that is not here may take part in a trial and cannot win it.
 var loaders = map[string]func([]byte) (models.Model, error){
 	"gbdt":        loader(gbdt.Load),
+	"hazard":      loader(gbdt.Load),
 	"logit":       loader(logit.Load),
 	"scorecard":   loader(scorecard.Load),
 	"bayes":       loader(bayes.Load),
@@ -38,12 +39,14 @@ func loader[M models.Model](load func([]byte) (M, error)) func([]byte) (models.M
 }
 
 // standard lists the learners a trial compares, in the order of the leaderboard's
-// ties; slow marks those left out unless they are named.
+// ties; asked marks those left out unless they are named: the slow one, and the
+// one that needs to know when labels became known.
 var standard = []struct {
 	learner models.Learner
-	slow    bool
+	asked   bool
 }{
 	{gbdt.Learner{}, false},
+	{gbdt.Learner{Objective: gbdt.Hazard{}}, true},
 	{logit.Learner{}, false},
 	{scorecard.Learner{}, false},
 	{bayes.Learner{}, false},
@@ -51,7 +54,7 @@ var standard = []struct {
 }
 
 // Learners returns the standard learners; with names, only those, in the order
-// named. "default" means all that are not slow, "all" really all.
+// named. "default" means all that need not be asked for, "all" really all.
 func Learners(names ...string) ([]models.Learner, error) {
 	if len(names) == 0 {
 		names = []string{"default"}
@@ -60,7 +63,7 @@ func Learners(names ...string) ([]models.Learner, error) {
 	for _, name := range names {
 		found := false
 		for _, s := range standard {
-			if name == s.learner.Name() || name == "all" || name == "default" && !s.slow {
+			if name == s.learner.Name() || name == "all" || name == "default" && !s.asked {
 				out, found = append(out, s.learner), true
 			}
 		}

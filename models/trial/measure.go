@@ -230,12 +230,19 @@ func (r *run) notes(best *entry) []string {
 	if !r.split.timed {
 		out = append(out, "The split is by chance. Figures on rows later than these will be lower if the world changes; name a --time column if there is one.")
 	}
+	told := "the others are weighted to stand for them"
+	if m, ok := best.last.(interface{ Ages() []int64 }); ok && len(m.Ages()) > 0 {
+		ages := m.Ages()
+		out = append(out, fmt.Sprintf("%s learned from rows whose label is not known yet, as open. Its raw chance is that of %.3g days, the last age it saw enough of; what comes later is left to its calibrator.",
+			best.row.Learner, float64(ages[len(ages)-1])/secondsPerDay))
+		told = "when judging, " + told
+	}
 	for _, part := range []struct {
 		name string
 		Slice
 	}{{"training", s.Train}, {"validation", s.Valid}, {"test", s.Test}} {
 		if part.Censored > 0 {
-			out = append(out, fmt.Sprintf("%d of %d %s rows have a label that was not known in time; the others are weighted to stand for them.", part.Censored, part.Censored+part.Rows, part.name))
+			out = append(out, fmt.Sprintf("%d of %d %s rows have a label that was not known in time; %s.", part.Censored, part.Censored+part.Rows, part.name, told))
 		}
 	}
 	before, rate := metric.Base(r.valid.Y, r.valid.Weight), metric.Base(r.test.Y, r.test.Weight)
@@ -248,6 +255,8 @@ func (r *run) notes(best *entry) []string {
 	}
 	return append(out, r.doubts...)
 }
+
+const secondsPerDay = 24 * 60 * 60
 
 // driftZ is how many standard errors apart two base rates are called different:
 // one false alarm in 16,000.

@@ -38,7 +38,7 @@ func fitted(t testing.TB, name string) (*Predictor, *models.Table) {
 }
 
 func TestPredictorRoundTripsBitForBit(t *testing.T) {
-	for _, name := range []string{"gbdt", "logit", "scorecard", "bayes"} {
+	for _, name := range []string{"gbdt", "hazard", "logit", "scorecard", "bayes"} {
 		t.Run(name, func(t *testing.T) {
 			p, table := fitted(t, name)
 			b := mustBytes(t, p)

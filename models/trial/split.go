@@ -24,7 +24,10 @@ const (
 // parted. Train are all rows before. A label not known when the next slice
 // begins is censored: the row cannot be used and those like it that are known
 // stand for it (censor.go). The last fit uses all rows before the test slice
-// whose label was known by then, more than train and validation had together.
+// whose label was known by then, more than train and validation had together. An
+// OpenLearner that learns of open cases is fitted on the censored rows too, as
+// they were when the next slice began, and unweighted; it is judged on the same
+// rows as all others.
 //
 // Without time, whole groups are drawn by the seed.
 type split struct {
@@ -37,6 +40,8 @@ type split struct {
 type part struct {
 	rows     []int
 	weight   []float64 // by position in rows; nil if all are 1
+	open     []int     // with time: rows, the censored ones and those of Config.Open
+	horizon  int64     // with time: when their labels had to be known
 	censored int
 	from, to int64 // moments of the rows, censored ones too; from > to: no time
 }
@@ -51,6 +56,22 @@ func (p *part) table(t *models.Table) *models.Table {
 			for i, w := range p.weight {
 				u.Weight[i] *= w
 			}
+		}
+	}
+	return u
+}
+
+// openTable returns the rows and the censored ones as what was known of them at
+// the horizon, without what makes some stand for others.
+func (p *part) openTable(t *models.Table) *models.Table {
+	u := t.Take(p.open)
+	u.Until = p.horizon
+	for i := range p.open {
+		if u.Known != nil && u.Known[i] > p.horizon {
+			u.Y[i], u.Known[i] = 0, math.MaxInt64
+		}
+		if u.Ended != nil && u.Ended[i] > p.horizon {
+			u.Ended[i] = math.MaxInt64
 		}
 	}
 	return u
@@ -83,7 +104,9 @@ func divide(t *models.Table, c *Config, seed uint64) (*split, error) {
 	return byTime(t, c)
 }
 
-func counts(c *Config, i int) bool { return c.Eval == nil || c.Eval[i] }
+func counts(c *Config, i int) bool { return (c.Eval == nil || c.Eval[i]) && !c.onlyOpen(i) }
+
+func (c *Config) onlyOpen(i int) bool { return c.Open != nil && c.Open[i] }
 
 func byTime(t *models.Table, c *Config) (*split, error) {
 	validFrom, testFrom, err := boundaries(t, c)
@@ -97,7 +120,17 @@ func byTime(t *models.Table, c *Config) (*split, error) {
 			end = max(end, k)
 		}
 	}
-	of := func(horizon int64, in func(i int) bool) part { return observed(t, horizon, in) }
+	of := func(horizon int64, in func(i int) bool) part {
+		p := observed(t, horizon, func(i int) bool { return in(i) && !c.onlyOpen(i) })
+		p.horizon = horizon
+		for i := range t.At {
+			if in(i) {
+				p.open = append(p.open, i)
+			}
+		}
+		byMoment(t, p.open)
+		return p
+	}
 	s := &split{
 		timed: true,
 		how: fmt.Sprintf("by time: validation from %s, test from %s; labels not known when the next slice begins are censored",

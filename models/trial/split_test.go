@@ -4,9 +4,12 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"bellwether/models"
+	"bellwether/models/gbdt"
 
 	"pgregory.net/rapid"
 )
@@ -29,11 +32,13 @@ func TestSplitByTimeKeepsTimeHonest(t *testing.T) {
 		if slices.Min(table.At) == slices.Max(table.At) {
 			t.Skip("one moment")
 		}
-		s, err := divide(table, &Config{}, 1)
+		table.Ended = slices.Clone(table.Known)
+		c := &Config{Cut: Cut{Open: rapid.SliceOfN(rapid.Bool(), n, n).Draw(t, "open")}}
+		s, err := divide(table, c, 1)
 		if err != nil {
 			t.Skip(err) // too few moments to part in three
 		}
-		validFrom, testFrom, err := boundaries(table, &Config{})
+		validFrom, testFrom, err := boundaries(table, c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,10 +51,28 @@ func TestSplitByTimeKeepsTimeHonest(t *testing.T) {
 					t.Fatalf("%s is not in order of time", name)
 				}
 			}
-			all := 0
-			for _, at := range table.At {
+			all, open := 0, 0
+			for i, at := range table.At {
 				if at >= from && at < to {
-					all++
+					all += b2i(!c.Open[i])
+					open += b2i(c.Open[i])
+				}
+			}
+			for _, i := range p.rows {
+				if c.Open[i] {
+					t.Fatalf("%s holds row %d, which is only for who learns of open cases", name, i)
+				}
+			}
+			if name == "train" || name == "last" { // the others are of rows that count
+				all := all + open
+				if len(p.open) != all {
+					t.Fatalf("%s: %d rows in the slice, %d with the open ones", name, all, len(p.open))
+				}
+			}
+			u := p.openTable(table)
+			for i, k := range u.Known {
+				if k > p.horizon && (k != math.MaxInt64 || u.Y[i] != 0) || u.Ended[i] != k || u.Until != p.horizon || p.horizon > horizon {
+					t.Fatalf("%s tells more of row %d than was known at %d: label %v, known %d, ended %d", name, i, p.horizon, u.Y[i], k, u.Ended[i])
 				}
 			}
 			if all != len(p.rows)+p.censored {
@@ -125,5 +148,81 @@ func TestNothingCensoredNoWeights(t *testing.T) {
 	table := world(100, 1, false)
 	if p := observed(table, math.MaxInt64-1, func(int) bool { return true }); p.weight != nil || p.censored != 0 {
 		t.Errorf("weights %v", p.weight)
+	}
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// slow is a table whose cases take 20 days on average and are won in the quicker
+// half the more often: chance is the truth of each row.
+func slow(n int, seed uint64) (t *models.Table, chance []float64) {
+	const day = 86400
+	rng := rand.New(rand.NewPCG(seed, 77))
+	t = &models.Table{Columns: []models.Column{{Name: "x"}, {Name: "y"}}, X: make([][]float64, 2)}
+	for i := range n {
+		x, y := rng.NormFloat64(), rng.NormFloat64()
+		p := 1 / (1 + math.Exp(-x-y/2))
+		won := rng.Float64() < p
+		took := 30 * rng.ExpFloat64()
+		if won {
+			took /= 3
+		}
+		at := int64(i) * 90 * day / int64(n)
+		t.X[0], t.X[1], t.Y = append(t.X[0], x), append(t.X[1], y), append(t.Y, float64(b2i(won)))
+		t.At, t.Known = append(t.At, at), append(t.Known, at+1+int64(took*day))
+		chance = append(chance, p)
+	}
+	return t, chance
+}
+
+// Of rows fitted and judged before most of their labels were known, the learner
+// of hazards is told what is open: its chances are nearer the truth than those of
+// the one that sees known labels alone, unweighted. Both are raw.
+func TestOpenCasesAreLearnedFrom(t *testing.T) {
+	table, chance := slow(12_000, 5)
+	cut := Cut{TestFrom: time.Unix(45*secondsPerDay, 0)}
+	s, err := divide(table, &Config{Cut: cut}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	test := s.test.openTable(table)
+	off := func(l models.Learner, fit *models.Table) float64 {
+		m, err := l.Fit(t.Context(), fit, nil, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := make([]float64, test.Len())
+		if err := m.Predict(p, test); err != nil {
+			t.Fatal(err)
+		}
+		sum := 0.0
+		for k, i := range s.test.open {
+			sum += p[k] - chance[i]
+		}
+		return sum / float64(len(p))
+	}
+	trees := gbdt.Learner{Trees: 60, Leaves: 8}
+	hazard := trees
+	hazard.Objective = gbdt.Hazard{}
+	b := s.tables(table)
+	known := *b.last
+	known.Weight = nil
+	all := s.tablesOf(hazard, table, b).last
+	if all.Len() != len(s.last.rows)+s.last.censored || s.tablesOf(trees, table, b).last != b.last {
+		t.Fatalf("hazard is fitted on %d rows", all.Len())
+	}
+	naive, weighted, of := off(trees, &known), off(trees, b.last), off(hazard, all)
+	t.Logf("mean chance less the truth: known labels alone %+.3f, weighted %+.3f, hazard %+.3f; %d rows, %d censored", naive, weighted, of, len(s.last.rows), s.last.censored)
+	r, _ := mustRun(t, table, Config{Cut: cut, Learners: []models.Learner{hazard}})
+	if r.Winner != "hazard" || r.Leaderboard[0].Rows != all.Len() || !strings.Contains(strings.Join(r.Notes, " "), "as open") {
+		t.Errorf("winner %s of %d rows, notes %q", r.Winner, r.Leaderboard[0].Rows, r.Notes)
+	}
+	if math.Abs(of) > math.Abs(naive)/2 {
+		t.Errorf("the hazard is off by %v, known labels alone by %v", of, naive)
 	}
 }

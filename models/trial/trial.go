@@ -22,11 +22,7 @@ type Config struct {
 	Learners []models.Learner // nil: the default ones of Learners
 	Seeds    int              // how often the winner is fitted again; 0 means defaultSeeds, less than 0 never
 	Seed     uint64
-	Eval     []bool    // rows that count in the validation and test slices; nil: all
-	TestFrom time.Time // first moment of the test slice; zero: the newest fifth of the rows
-	// ValidFrom is the first moment of the validation slice; zero: the fifth
-	// before the test slice. Without TestFrom the two halve the rows from then on.
-	ValidFrom time.Time
+	Cut
 	Gate      Gate
 	Incumbent *Predictor                               // the model in force, to be no worse than
 	Segments  []Segmentation                           // parts of the rows to report on
@@ -34,10 +30,25 @@ type Config struct {
 	Scan      Scan                                     // of the columns, for what was written after the outcome
 	Beside    *models.Table                            // Columns and X of the same rows that no learner sees, only the baselines of Rates; may be nil
 	Text      func(column string, code float64) string // what a category's code stands for, "" if not known; may be nil
-	Clock     func() time.Time                         // for fit_seconds; nil: not measured
-	Progress  func(Step)                               // told before each piece of work; may be nil
 	Settings  string                                   // of the learners that do not have their defaults, for the report
-	Rounds    Rounds                                   // told after each round of a learner that has rounds; may be nil
+	Watch
+}
+
+// Cut says which rows are what. The slices have a place for each row.
+type Cut struct {
+	Eval     []bool    // rows that count in the validation and test slices; nil: all
+	Open     []bool    // rows whose label is left alone: an OpenLearner alone sees them, as open cases; nil: none; not without time
+	TestFrom time.Time // first moment of the test slice; zero: the newest fifth of the rows
+	// ValidFrom is the first moment of the validation slice; zero: the fifth
+	// before the test slice. Without TestFrom the two halve the rows from then on.
+	ValidFrom time.Time
+}
+
+// Watch is who looks on; each may be nil.
+type Watch struct {
+	Clock    func() time.Time // for fit_seconds; nil: not measured
+	Progress func(Step)       // told before each piece of work
+	Rounds   Rounds           // told after each round of a learner that has rounds
 }
 
 // Rounds is told the losses of a fit that goes on; valid is NaN where there is
@@ -80,8 +91,8 @@ func Run(ctx context.Context, t *models.Table, c Config) (*Report, *Predictor, e
 	if err := t.Check(true); err != nil {
 		return nil, nil, fmt.Errorf("trial %s: %w", c.Task, err)
 	}
-	if c.Eval != nil && len(c.Eval) != t.Len() {
-		return nil, nil, fmt.Errorf("trial %s: Eval has %d rows, the table %d", c.Task, len(c.Eval), t.Len())
+	if c.Eval != nil && len(c.Eval) != t.Len() || c.Open != nil && (len(c.Open) != t.Len() || t.At == nil) {
+		return nil, nil, fmt.Errorf("trial %s: Eval has %d rows, Open %d, the table %d", c.Task, len(c.Eval), len(c.Open), t.Len())
 	}
 	r, err := newRun(t, c)
 	if err != nil {
@@ -112,11 +123,21 @@ type run struct {
 	done, total int
 }
 
-// tables are the parts of a split, taken out.
-type tables struct{ train, valid, last, test *models.Table }
+// tables are the parts of a split, taken out: what a learner is fitted on first,
+// stopped early by and fitted on last, and what all are judged on.
+type tables struct{ train, stop, last, valid, test *models.Table }
 
 func (s *split) tables(t *models.Table) tables {
-	return tables{s.train.table(t), s.valid.table(t), s.last.table(t), s.test.table(t)}
+	valid := s.valid.table(t)
+	return tables{s.train.table(t), valid, s.last.table(t), valid, s.test.table(t)}
+}
+
+// tablesOf are those of the split for a learner; b has what it is judged on.
+func (s *split) tablesOf(l models.Learner, t *models.Table, b tables) tables {
+	if o, ok := l.(models.OpenLearner); ok && o.LearnsOpen() && s.timed {
+		b.train, b.stop, b.last = s.train.openTable(t), s.valid.openTable(t), s.last.openTable(t)
+	}
+	return b
 }
 
 func newRun(t *models.Table, c Config) (*run, error) {
@@ -283,13 +304,14 @@ func (r *run) enter(ctx context.Context, e *entry) error {
 		all.Columns, all.X = r.Beside.Columns, r.Beside.X
 		t = r.split.tables(&all)
 	}
+	t = r.split.tablesOf(e.learner, r.table, t)
 	f, err := r.fitTwice(ctx, e.learner, t, r.Seed)
 	e.row.FitSeconds = r.now().Sub(began).Seconds()
 	if err != nil {
 		return err
 	}
 	e.last, e.again, e.validRaw, e.testRaw = f.last, f.again, f.validRaw, f.testRaw
-	e.row.Rows = rowsUsed(e.last, r.last.Len())
+	e.row.Rows = rowsUsed(e.last, t.last.Len())
 	if err := r.calibrate(e); err != nil {
 		return err
 	}
@@ -338,7 +360,7 @@ type refitter interface{ Refit() models.Learner }
 
 func (r *run) fitTwice(ctx context.Context, l models.Learner, t tables, seed uint64) (*fits, error) {
 	l = watched(l, r.Rounds)
-	first, err := l.Fit(ctx, t.train, t.valid, seed)
+	first, err := l.Fit(ctx, t.train, t.stop, seed)
 	if err != nil {
 		return nil, err
 	}
@@ -365,7 +387,7 @@ func (r *run) seeds(ctx context.Context, best *entry) error {
 	for k := 1; k < r.Seeds; k++ {
 		seed := r.Seed + uint64(k)
 		r.step(fmt.Sprintf("%s, seed %d", best.learner.Name(), seed))
-		t := r.tables
+		t := r.split.tablesOf(best.learner, r.table, r.tables)
 		if !r.split.timed {
 			t = draw(r.table, &r.Config, seed).tables(r.table)
 		}

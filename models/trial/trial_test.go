@@ -454,7 +454,7 @@ func TestEvalRowsAloneAreMeasured(t *testing.T) {
 	for i := range eval {
 		eval[i] = i%2 == 0
 	}
-	r, _ := mustRun(t, table, Config{Eval: eval})
+	r, _ := mustRun(t, table, Config{Cut: Cut{Eval: eval}})
 	if r.Split.Test.Rows != 200 || r.Split.Valid.Rows != 200 || r.Split.Train.Rows != 1200 {
 		t.Errorf("split %+v", r.Split)
 	}
@@ -463,16 +463,16 @@ func TestEvalRowsAloneAreMeasured(t *testing.T) {
 func TestBoundariesCanBeNamed(t *testing.T) {
 	table := world(2000, 8, false)
 	at := func(i int) time.Time { return time.Unix(table.At[i], 0) }
-	r, _ := mustRun(t, table, Config{TestFrom: at(1500), ValidFrom: at(1000)})
+	r, _ := mustRun(t, table, Config{Cut: Cut{TestFrom: at(1500), ValidFrom: at(1000)}})
 	// The label of row i is known half a minute after it, so all are in time.
 	if r.Split.Train.Rows != 1000 || r.Split.Valid.Rows != 500 || r.Split.Test.Rows != 500 {
 		t.Errorf("split %+v", r.Split)
 	}
-	if _, _, err := Run(context.Background(), table, Config{TestFrom: at(500), ValidFrom: at(1000)}); err == nil {
+	if _, _, err := Run(context.Background(), table, Config{Cut: Cut{TestFrom: at(500), ValidFrom: at(1000)}}); err == nil {
 		t.Error("validation after test was taken")
 	}
 	// Alone, the start of the validation slice leaves half of what follows to test.
-	r, _ = mustRun(t, table, Config{ValidFrom: at(1200)})
+	r, _ = mustRun(t, table, Config{Cut: Cut{ValidFrom: at(1200)}})
 	if r.Split.Train.Rows != 1200 || r.Split.Valid.Rows != 400 || r.Split.Test.Rows != 400 {
 		t.Errorf("from row 1200 on: %+v", r.Split)
 	}
@@ -511,7 +511,7 @@ func TestBadTables(t *testing.T) {
 	if _, _, err := Run(context.Background(), table, Config{}); err == nil || !strings.Contains(err.Error(), "one time") {
 		t.Errorf("one time: %v", err)
 	}
-	if _, _, err := Run(context.Background(), world(1000, 1, false), Config{Eval: []bool{true}}); err == nil {
+	if _, _, err := Run(context.Background(), world(1000, 1, false), Config{Cut: Cut{Eval: []bool{true}}}); err == nil {
 		t.Error("short Eval was taken")
 	}
 }
@@ -519,7 +519,7 @@ func TestBadTables(t *testing.T) {
 func TestStepsAreTold(t *testing.T) {
 	var steps []Step
 	rounds := 0
-	mustRun(t, world(1500, 11, false), Config{Seeds: 2, Progress: func(s Step) { steps = append(steps, s) }, Rounds: func(int, float64, float64) { rounds++ }})
+	mustRun(t, world(1500, 11, false), Config{Seeds: 2, Watch: Watch{Progress: func(s Step) { steps = append(steps, s) }, Rounds: func(int, float64, float64) { rounds++ }}})
 	if len(steps) != 5 || steps[0].What != "gbdt" || steps[4].Done != 4 || steps[4].Total != 5 || rounds == 0 {
 		t.Errorf("%d rounds, steps %+v", rounds, steps)
 	}

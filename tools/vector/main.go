@@ -20,6 +20,7 @@ const (
 	blockBytes = 64 // of words taken together: two vectors, a cache line
 	sumLanes   = 4
 	unroll     = 4 // rows of the table ANDed per turn of the inner loop
+	stepQuads  = 3 // vectors that hold the steps of a leaf, 4 outputs each
 )
 
 func main() {
@@ -29,31 +30,77 @@ func main() {
 	if *ofGradients {
 		gradients()
 	} else {
-		kernel(32)
-		kernel(64)
+		leafSum(32)
+		leafSum(64)
+		leafSteps(32)
+		leafSteps(64)
 		shapley()
 	}
 	Generate()
 }
 
-// kernel writes the code for trees of so many leaves.
-func kernel(leaves int) {
+// leafSum writes the code for the sum of one value a leaf.
+func leafSum(leaves int) {
 	name := fmt.Sprintf("leafSum%d", leaves)
 	TEXT(name, NOSPLIT, "func(a, b, next, table *uint64, rows *uint32, inputs, blocks int, values *float64) float64")
 	Doc(name+" adds up the values of the leaves that a, b and the given rows of the table",
 		fmt.Sprintf("leave reachable, trees having room for %d leaves each. next is where the words of", leaves),
 		"the next call's b are: they are fetched on the way. It needs AVX2 and BMI1.")
 	Pragma("noescape")
-	a, b, table := Load(Param("a"), GP64()), Load(Param("b"), GP64()), Load(Param("table"), GP64())
-	next := Load(Param("next"), GP64())
-	rows, inputs := Load(Param("rows"), GP64()), Load(Param("inputs"), GP64())
-	blocks, values := Load(Param("blocks"), GP64()), Load(Param("values"), GP64())
-	words := AllocLocal(blockBytes)
+	values := Load(Param("values"), GP64())
 	var sums [sumLanes]VecVirtual
 	for i := range sums {
 		sums[i] = XMM()
 		VXORPD(sums[i], sums[i], sums[i])
 	}
+	reachable(leaves, func(tree int, leaf Register) {
+		sum := sums[tree%sumLanes]
+		VADDSD(Mem{Base: values, Index: leaf, Scale: 8, Disp: tree * leaves * 8}, sum, sum)
+	}, func(trees int) { ADDQ(I32(trees*leaves*8), values) })
+	VADDSD(sums[1], sums[0], sums[0])
+	VADDSD(sums[3], sums[2], sums[2])
+	VADDSD(sums[2], sums[0], sums[0])
+	VZEROUPPER()
+	Store(sums[0], ReturnIndex(0))
+	RET()
+}
+
+// leafSteps writes the code for the sums of many values a leaf.
+func leafSteps(leaves int) {
+	name := fmt.Sprintf("leafSteps%d", leaves)
+	TEXT(name, NOSPLIT, "func(a, b, next, table *uint64, rows *uint32, inputs, blocks int, at *uint32, steps, score *float64)")
+	Doc(name+fmt.Sprintf(" adds to the %d scores the steps of the leaves that a, b and the given", 4*stepQuads),
+		"rows of the table leave reachable, which begin where at says. Otherwise it is",
+		fmt.Sprintf("leafSum%d.", leaves))
+	Pragma("noescape")
+	at, steps, score := Load(Param("at"), GP64()), Load(Param("steps"), GP64()), Load(Param("score"), GP64())
+	var sums [stepQuads]VecVirtual
+	for q := range sums {
+		sums[q] = YMM()
+		VMOVUPD(Mem{Base: score, Disp: 32 * q}, sums[q])
+	}
+	reachable(leaves, func(tree int, leaf Register) {
+		from := GP64()
+		MOVL(Mem{Base: at, Index: leaf, Scale: 4, Disp: tree * leaves * 4}, from.As32())
+		for q, sum := range sums {
+			VADDPD(Mem{Base: steps, Index: from, Scale: 8, Disp: 32 * q}, sum, sum)
+		}
+	}, func(trees int) { ADDQ(I32(trees*leaves*4), at) })
+	for q, sum := range sums {
+		VMOVUPD(sum, Mem{Base: score, Disp: 32 * q})
+	}
+	VZEROUPPER()
+	RET()
+}
+
+// reachable writes the loop over blocks of words that finds the leaf of each
+// tree; take uses the leaf of one of the block's trees, next goes on by a block.
+func reachable(leaves int, take func(tree int, leaf Register), next func(trees int)) {
+	a, b, table := Load(Param("a"), GP64()), Load(Param("b"), GP64()), Load(Param("table"), GP64())
+	ahead := Load(Param("next"), GP64())
+	rows, inputs := Load(Param("rows"), GP64()), Load(Param("inputs"), GP64())
+	blocks := Load(Param("blocks"), GP64())
+	words := AllocLocal(blockBytes)
 	end := GP64()
 	LEAQ(Mem{Base: rows, Index: inputs, Scale: 4}, end)
 	whole := GP64()
@@ -63,8 +110,8 @@ func kernel(leaves int) {
 	LEAQ(Mem{Base: rows, Index: whole, Scale: 4}, whole)
 
 	Label("block")
-	PREFETCHT0(Mem{Base: next})
-	ADDQ(I8(blockBytes), next)
+	PREFETCHT0(Mem{Base: ahead})
+	ADDQ(I8(blockBytes), ahead)
 	lo, hi := YMM(), YMM()
 	VMOVDQU(Mem{Base: a}, lo)
 	VMOVDQU(Mem{Base: a, Disp: 32}, hi)
@@ -106,21 +153,14 @@ func kernel(leaves int) {
 		} else {
 			TZCNTQ(from, leaf)
 		}
-		sum := sums[t%sumLanes]
-		VADDSD(Mem{Base: values, Index: leaf, Scale: 8, Disp: t * leaves * 8}, sum, sum)
+		take(t, leaf)
 	}
-	ADDQ(I32(trees*leaves*8), values)
+	next(trees)
 	ADDQ(I8(blockBytes), a)
 	ADDQ(I8(blockBytes), b)
 	ADDQ(I8(blockBytes), table)
 	DECQ(blocks)
 	JNE(LabelRef("block"))
-	VADDSD(sums[1], sums[0], sums[0])
-	VADDSD(sums[3], sums[2], sums[2])
-	VADDSD(sums[2], sums[0], sums[0])
-	VZEROUPPER()
-	Store(sums[0], ReturnIndex(0))
-	RET()
 }
 
 // The layout of an edge and a halt of models/gbdt/shapley.go, in bytes.
