@@ -42,7 +42,7 @@ func (r *Router) refusal(c *Case, id record.PartnerID) (*record.Contrast, error)
 	}
 	if rule == "" { // what is refused by its chance is refused after the rules
 		for _, f := range c.refused {
-			if f.Rule == RuleQuality && f.Set.Contains(r.Index.number[id]) {
+			if f.Rule == RuleQuality && f.Set.has(r.Index.number[id]) {
 				rule, reason = f.Rule, f.Reason
 			}
 		}
@@ -54,7 +54,7 @@ func (r *Router) refusal(c *Case, id record.PartnerID) (*record.Contrast, error)
 func (c *Case) explain(d *record.Decision) *record.Explanation {
 	x := &record.Explanation{Decision: d.ID, Lead: d.Lead, At: d.At, Model: d.Model, Currency: c.policy.currency(), Chosen: d.Chosen}
 	for _, r := range c.refused {
-		x.Refusals = append(x.Refusals, record.RefusedBy{Rule: r.Rule, Reason: r.Reason, Count: int(r.Set.GetCardinality())})
+		x.Refusals = append(x.Refusals, record.RefusedBy{Rule: r.Rule, Reason: r.Reason, Count: r.Set.count()})
 	}
 	if d.Chosen == "" {
 		x.Sentence = d.Reasons[0]

@@ -29,8 +29,8 @@ type Index struct {
 	clock   calendar
 	chains  history
 	deals   protections
-	full    *roaring.Bitmap // partners with no unit left in the period of their counter
-	offers  uint64          // offers seen; orders partners by their last one
+	full    set    // partners with no unit left in the period of their counter
+	offers  uint64 // offers seen; orders partners by their last one
 }
 
 // entry is one partner and what the events said of it.
@@ -81,7 +81,7 @@ func (ix *Index) reset() {
 	ix.clock = newCalendar(&ix.policy.Rules)
 	ix.chains = history{heads: map[uint64]int32{}}
 	ix.deals = newProtections()
-	ix.full = roaring.New()
+	ix.full = nil
 }
 
 // Policy returns the policy of the index; not to be changed.
@@ -166,9 +166,9 @@ func (ix *Index) replace(e *entry, p *record.Partner) {
 // refill brings the full bitmap up to date with one partner's counter.
 func (ix *Index) refill(e *entry) {
 	if e.units > 0 && e.load.Reserved+e.load.Used >= e.units {
-		ix.full.Add(e.number)
+		ix.full.add(e.number)
 	} else {
-		ix.full.Remove(e.number)
+		ix.full.remove(e.number)
 	}
 }
 
@@ -252,15 +252,15 @@ const (
 
 // facet is one kind of word: who states any, and who states which.
 type facet struct {
-	stated *roaring.Bitmap
-	by     map[string]*roaring.Bitmap
+	stated set
+	by     map[string]*roaring.Bitmap // most words are few partners'
 }
 
-func newFacet() facet { return facet{stated: roaring.New(), by: map[string]*roaring.Bitmap{}} }
+func newFacet() facet { return facet{by: map[string]*roaring.Bitmap{}} }
 
 func (f *facet) add(n uint32, words []string) {
 	for _, w := range words {
-		f.stated.Add(n)
+		f.stated.add(n)
 		if f.by[w] == nil {
 			f.by[w] = roaring.New()
 		}
@@ -269,7 +269,7 @@ func (f *facet) add(n uint32, words []string) {
 }
 
 func (f *facet) remove(n uint32, words []string) {
-	f.stated.Remove(n)
+	f.stated.remove(n)
 	for _, w := range words {
 		f.by[w].Remove(n)
 	}

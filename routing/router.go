@@ -12,7 +12,6 @@ import (
 	"bellwether/features"
 	"bellwether/models/trial"
 
-	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/cespare/xxhash/v2"
 )
 
@@ -157,26 +156,25 @@ func (p *Policy) name(hash string) string {
 // seed makes the decision's seed of the engine's, the lead and how many
 // partners were offered the lead before: the next offer of a chain draws anew.
 func (ix *Index) seed(lead *record.Lead, req *Request) uint64 {
-	before := roaring.New()
-	ix.chains.before(lead.ID, before.Add)
+	var before set
+	ix.chains.before(lead.ID, before.add)
 	for _, id := range req.Exclude {
 		if n, ok := ix.number[id]; ok {
-			before.Add(ix.root(ix.entries[n]).number)
+			before.add(ix.root(ix.entries[n]).number)
 		}
 	}
 	b := binary.LittleEndian.AppendUint64(nil, req.Seed)
-	b = binary.LittleEndian.AppendUint64(b, before.GetCardinality())
+	b = binary.LittleEndian.AppendUint64(b, uint64(before.count()))
 	return xxhash.Sum64(append(b, lead.ID...))
 }
 
 func encodeRefusals(d *record.Decision, refused []Refused) error {
 	for _, r := range refused {
-		r.Set.RunOptimize()
-		b, err := r.Set.ToBytes()
+		b, err := r.Set.bytes()
 		if err != nil {
 			return record.Errorf(record.Internal, "route", "encode refusals of rule %s: %w", r.Rule, err)
 		}
-		d.Refusals = append(d.Refusals, record.Refusal{Rule: r.Rule, Count: int(r.Set.GetCardinality()), Partners: b})
+		d.Refusals = append(d.Refusals, record.Refusal{Rule: r.Rule, Count: r.Set.count(), Partners: b})
 	}
 	return nil
 }
@@ -187,17 +185,17 @@ func (c *Case) floor(d *record.Decision) {
 	if least == 0 || slices.Contains(c.policy.Rules.Off, RuleQuality) {
 		return
 	}
-	low := roaring.New()
+	var low set
 	kept := 0
 	for i, cand := range d.Candidates {
 		if cand.Win < least {
-			low.Add(c.candidates[i].number)
+			low.add(c.candidates[i].number)
 			continue
 		}
 		d.Candidates[kept], c.candidates[kept] = cand, c.candidates[i]
 		kept++
 	}
-	if low.IsEmpty() {
+	if low.empty() {
 		return
 	}
 	d.Candidates, c.candidates = d.Candidates[:kept], c.candidates[:kept]
