@@ -240,11 +240,11 @@ func (p *profile) beside(other *profile, i int) string {
 	mine, theirs := p.say(i), other.say(i)
 	switch {
 	case mine.text == "":
-		return fmt.Sprintf("has nothing on record where %s %s", other.of.partner.ID, theirs.text)
+		return fmt.Sprintf("has nothing on record where %s %s", other.of.id, theirs.text)
 	case theirs.text == "":
-		return fmt.Sprintf("%s (%s: not known)", mine.text, other.of.partner.ID)
+		return fmt.Sprintf("%s (%s: not known)", mine.text, other.of.id)
 	}
-	return fmt.Sprintf("%s (%s: %s)", mine.text, other.of.partner.ID, theirs.figure)
+	return fmt.Sprintf("%s (%s: %s)", mine.text, other.of.id, theirs.figure)
 }
 
 // ofContrast says in one sentence why the contrast's partner was not chosen.

@@ -35,14 +35,15 @@ type Index struct {
 
 // entry is one partner and what the events said of it.
 type entry struct {
-	partner   *record.Partner // replaced, never changed: custom rules and callers hold on to it
+	block     atomic.Pointer[block] // feature values of the partner side, a cache
+	partner   *record.Partner       // replaced, never changed: custom rules and callers hold on to it
+	id        record.PartnerID      // the partner's, in a few bytes of its own: every candidate's is read
 	number    uint32
 	into      int32 // number of the partner it was merged into, -1
 	units     int   // of the partner's capacity, 0 for no limit
 	period    period
 	load      load
-	lastOffer uint64                // Index.offers when it was last offered a lead, 0 never
-	block     atomic.Pointer[block] // feature values of the partner side, a cache
+	lastOffer uint64 // Index.offers when it was last offered a lead, 0 never
 	fields    map[string]any
 }
 
@@ -147,6 +148,8 @@ func (ix *Index) replace(e *entry, p *record.Partner) {
 			ix.facets[f].remove(e.number, facetWords(facetKind(f), old, ix.policy.Rules.MinLevel))
 		}
 		ix.clock.remove(e)
+	} else {
+		e.id = record.PartnerID(strings.Clone(string(p.ID)))
 	}
 	e.partner, e.units, e.period = p, max(0, p.Capacity.Units), periodNamed(p.Capacity.Period)
 	for f := range ix.facets {
@@ -180,11 +183,14 @@ func (ix *Index) HasRoom(id record.PartnerID, now time.Time) bool {
 }
 
 // room returns how many units are left in the period of now, -1 for no limit.
-func (e *entry) room(now time.Time) int {
+func (e *entry) room(now time.Time) int { return e.roomIn(e.period.of(now)) }
+
+// roomIn is room in a period by its number.
+func (e *entry) roomIn(period int64) int {
 	switch {
 	case e.units == 0:
 		return -1
-	case e.load.Period != e.period.of(now):
+	case e.load.Period != period:
 		return e.units
 	}
 	return max(0, e.units-e.load.Reserved-e.load.Used)
@@ -213,7 +219,16 @@ const (
 	weekly period = iota
 	daily
 	monthly
+	periods
 )
+
+// periodsOf numbers the periods of t.
+func periodsOf(t time.Time) (in [periods]int64) {
+	for p := range in {
+		in[p] = period(p).of(t)
+	}
+	return in
+}
 
 // periodNamed reads a Capacity's period.
 func periodNamed(name string) period {

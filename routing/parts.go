@@ -5,7 +5,6 @@ import (
 
 	"bellwether/datasets/record"
 	"bellwether/features"
-	"bellwether/models"
 	"bellwether/models/trial"
 )
 
@@ -86,14 +85,13 @@ func (p *parts) ofCase(c *Case) { p.reach(&c.words, features.Lead, c.ofLead) }
 // predict writes the probabilities of the candidates from one on.
 func (p *parts) predict(out []record.Candidate, c *Case, from int) {
 	n := len(out)
-	c.halves = slices.Grow(c.halves[:0], n)[:n]
+	c.others = slices.Grow(c.others[:0], n)[:n]
 	pairs := c.pairsOf(from, from+n)
 	for k, f := range p.each {
-		for i := range c.halves {
-			b := c.candidates[from+i].block
-			c.halves[i] = models.Half{Own: b.values, Words: p.of(b)[k]}
+		for i := range c.others {
+			c.others[i] = p.of(c.candidates[from+i].block)[k]
 		}
-		f.Probabilities(c.chance[:n], models.Half{Own: c.ofLead, Words: c.words[k]}, c.halves, pairs, &c.trial)
+		f.Probabilities(c.chance[:n], c.words[k], c.others, pairs, &c.trial)
 		if k == 0 {
 			setWin(out, c.chance)
 		} else {
