@@ -110,8 +110,8 @@ func (c *Case) Decide() (*record.Decision, error) {
 	}
 	c.score(d)
 	c.floor(d)
-	if err := encodeRefusals(d, c.refused); err != nil {
-		return nil, err
+	for _, r := range c.refused {
+		d.Refusals = append(d.Refusals, record.Refusal{Rule: r.Rule, Count: r.Set.count(), Partners: r.Set.bytes()})
 	}
 	if len(d.Candidates) == 0 {
 		c.tellNobody(d)
@@ -166,17 +166,6 @@ func (ix *Index) seed(lead *record.Lead, req *Request) uint64 {
 	b := binary.LittleEndian.AppendUint64(nil, req.Seed)
 	b = binary.LittleEndian.AppendUint64(b, uint64(before.count()))
 	return xxhash.Sum64(append(b, lead.ID...))
-}
-
-func encodeRefusals(d *record.Decision, refused []Refused) error {
-	for _, r := range refused {
-		b, err := r.Set.bytes()
-		if err != nil {
-			return record.Errorf(record.Internal, "route", "encode refusals of rule %s: %w", r.Rule, err)
-		}
-		d.Refusals = append(d.Refusals, record.Refusal{Rule: r.Rule, Count: r.Set.count(), Partners: b})
-	}
-	return nil
 }
 
 // floor refuses candidates under the policy's lowest P(win).
