@@ -44,6 +44,7 @@ type candidate struct {
 	id        record.PartnerID
 	block     *block
 	hash      uint64 // the block's
+	says      says   // the block, if it was known by then
 	number    uint32 // in the index
 	row       int    // which of ofPairs
 	open      int    // offers and accepted leads with no outcome
@@ -98,7 +99,7 @@ func (r *Router) Read(c *Case, lead *record.Lead, st *features.State, req Reques
 	c.ofLead = slices.Grow(c.ofLead[:0], partner)[:partner]
 	r.Set.LeadRow(c.ofLead, &c.view)
 	c.ofPairs = slices.Grow(c.ofPairs[:0], n*width)[:n*width]
-	in := periodsOf(req.Now)
+	in, parts := periodsOf(req.Now), r.Model.split(r.Set)
 	for from := 0; from < n; from += nearby {
 		to := min(n, from+nearby)
 		c.near(ix, eligible.Numbers[from:to])
@@ -108,8 +109,8 @@ func (r *Router) Read(c *Case, lead *record.Lead, st *features.State, req Reques
 			if err != nil {
 				return err
 			}
-			c.candidates[i] = candidate{partner: e.partner, id: e.id, block: b, hash: b.hash, number: e.number, row: i, open: e.load.Open,
-				units: e.units, room: e.roomIn(in[e.period]), recent: e.load.recent(req.Now.Unix()), lastOffer: e.lastOffer}
+			c.candidates[i] = candidate{partner: e.partner, id: e.id, block: b, hash: b.hash, says: parts.known(b), number: e.number, row: i,
+				open: e.load.Open, units: e.units, room: e.roomIn(in[e.period]), recent: e.load.recent(req.Now.Unix()), lastOffer: e.lastOffer}
 			r.Set.PairRow(c.ofPairs[i*width:(i+1)*width], &c.view, b.of)
 		}
 	}
@@ -130,7 +131,9 @@ func (c *Case) near(ix *Index, numbers []uint32) {
 	for _, n := range numbers {
 		if b := ix.entries[n].block.Load(); b != nil {
 			known = append(known, b.of)
-			c.seen += uint64(len(b.values))
+			if r := b.reach.Load(); r != nil {
+				c.seen += uint64(len(r.words[0]))
+			}
 		}
 	}
 	c.seen += c.view.Near(known)

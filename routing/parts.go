@@ -67,16 +67,25 @@ type reach struct {
 	words says
 }
 
-// of returns what a partner's block says, made anew for another model. Two
-// decisions at once may both make it: the same bits.
-func (p *parts) of(b *block) *says {
+// known returns what a partner's block says, nothing where this model was not
+// asked yet or p is nil.
+func (p *parts) known(b *block) says {
 	if r := b.reach.Load(); r != nil && r.parts == p {
-		return &r.words
+		return r.words
+	}
+	return says{}
+}
+
+// of is known, made where it was not. Two decisions at once may both make it: the
+// same bits.
+func (p *parts) of(b *block) says {
+	if s := p.known(b); s[0] != nil {
+		return s
 	}
 	r := &reach{parts: p}
 	p.reach(&r.words, features.Partner, b.values)
 	b.reach.Store(r)
-	return &r.words
+	return r.words
 }
 
 // ofCase makes what the lead says, once for all candidates.
@@ -89,7 +98,11 @@ func (p *parts) predict(out []record.Candidate, c *Case, from int) {
 	pairs := c.pairsOf(from, from+n)
 	for k, f := range p.each {
 		for i := range c.others {
-			c.others[i] = p.of(c.candidates[from+i].block)[k]
+			o := &c.candidates[from+i]
+			if o.says[k] == nil {
+				o.says = p.of(o.block)
+			}
+			c.others[i] = o.says[k]
 		}
 		f.Probabilities(c.chance[:n], c.words[k], c.others, pairs, &c.trial)
 		if k == 0 {
