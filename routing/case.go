@@ -99,7 +99,7 @@ func (r *Router) Read(c *Case, lead *record.Lead, st *features.State, req Reques
 	c.ofLead = slices.Grow(c.ofLead[:0], partner)[:partner]
 	r.Set.LeadRow(c.ofLead, &c.view)
 	c.ofPairs = slices.Grow(c.ofPairs[:0], n*width)[:n*width]
-	in, parts := periodsOf(req.Now), r.Model.split(r.Set)
+	in, parts := periodsOf(req.Now), r.Model.partsOf(r.Set)
 	for from := 0; from < n; from += nearby {
 		to := min(n, from+nearby)
 		c.near(ix, eligible.Numbers[from:to])

@@ -34,12 +34,20 @@ func (m *Model) split(set *features.Set) *parts {
 			}
 			p.each = append(p.each, f)
 		}
-		m.parts = p
+		m.parts.Store(p)
 	})
-	if m.parts == nil || m.parts.set != set {
+	return m.partsOf(set)
+}
+
+// partsOf is split if that was done before, else nil: it never takes long.
+func (m *Model) partsOf(set *features.Set) *parts {
+	if m == nil {
 		return nil
 	}
-	return m.parts
+	if p := m.parts.Load(); p != nil && p.set == set {
+		return p
+	}
+	return nil
 }
 
 func sidesOf(set *features.Set) []uint8 {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"bellwether/datasets/record"
@@ -24,7 +25,7 @@ type Model struct {
 	AcceptID string
 
 	splitting sync.Once
-	parts     *parts // nil until split, and where it cannot be
+	parts     atomic.Pointer[parts] // nil until split, and where it cannot be
 	grouping  sync.Once
 	families  [][]int   // columns that say the same at several lengths of time
 	says      []wording // of each column; nil: people are not told of it
