@@ -179,8 +179,9 @@ func value(s *scene, days float64, name string) float64 {
 	x := math.NaN()
 	s.st.Advance(worldStart.Add(time.Duration(days * 24 * float64(time.Hour))))
 	row := make([]float64, s.set.Width())
-	_, from, to := s.set.Sides()
-	s.set.PartnerRow(row[from:to], s.st.Partner("p"), s.st, s.st.Now())
+	var view LeadView
+	s.set.Prepare(&view, s.lead, s.st, s.st.Now())
+	s.set.Row(row, &view, s.st.Partner("p"))
 	if i, ok := s.set.Column(name); ok {
 		x = row[i]
 	}
@@ -250,6 +251,28 @@ func TestSegmentsMoveAtMidnightOnly(t *testing.T) {
 	if s.st.Partner("p").Version != version {
 		t.Error("another partner's event moved this one's version")
 	}
+}
+
+// What a pair is expected to win is the partner's odds, moved by the root of what
+// the lead's segments say beside everyone.
+func TestExpectedRate(t *testing.T) {
+	s := newScene(t)
+	for day := range 9 {
+		s.on(float64(day)+0.1, record.OfferMade, func(e *record.Event) { s.ofLead(e); e.Partner = "q" })
+		s.on(float64(day)+0.2, record.DealWon, func(e *record.Event) { s.ofLead(e); e.Partner = "q" })
+	}
+	odds := func(name string) float64 { p := value(s, 12, name); return p / (1 - p) }
+	moved := 1.0
+	for _, name := range dimensionNames {
+		if rate := "lead_" + name + "_win_rate"; !math.IsNaN(value(s, 12, rate)) {
+			moved *= odds(rate) / odds("lead_global_win_rate")
+		}
+	}
+	if moved == 1 {
+		t.Fatal("the segments say nothing")
+	}
+	o := odds("partner_win_rate") * math.Sqrt(moved)
+	s.want(12, map[string]float64{"pair_expected_rate": o / (1 + o)})
 }
 
 func TestPartnersMerge(t *testing.T) {

@@ -52,7 +52,7 @@ const (
 
 // PartnerState is what one partner's own record and events add up to. What an
 // event touches comes first: fields are ordered so that each series lies in a
-// cache line of its own.
+// cache line of its own, and what a pair's row looks at lies together.
 type PartnerState struct {
 	Version uint64 // moves with the partner's own record and events, and with nothing else
 	history
@@ -60,12 +60,12 @@ type PartnerState struct {
 	overlaps     int32
 	surveyScore  int64
 	offers       offerBook
+	shared       table[shared]   // beside accounts
 	segments     table[tally]    // offers of known outcome by segment of their lead
 	accounts     table[dealings] // what it has had to do with each account
-	shared       table[shared]   // beside accounts
+	profile      profile
 	ID           record.PartnerID
 	record       *record.Partner
-	profile      profile
 }
 
 // history is what is counted by day.

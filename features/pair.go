@@ -105,35 +105,38 @@ func (v *pairView) prepare(dst []float64, of *LeadView, p *PartnerState) {
 	life := target.Counter{N: float64(p.series[decided].n[life]), Pos: float64(p.series[decided].amounts()[life])}
 	tier := segments.prior(p.profile.tierKey, winRate)
 	own := odds(target.Mean(life, tier.rate, tier.strength))
-	together := 1.0
 	for i := range of.segments {
-		g := &of.segments[i]
-		if i < dimensions && g.keys > 0 {
-			together *= g.odds
-		}
-		s := p.beside(g, of.lead, own)
+		s := p.beside(&of.segments[i], of.lead, own)
 		dst[2*i], dst[2*i+1] = s.rate, s.decided
 	}
-	// The segments of one lead overlap: counted in full they would say everything twice.
-	o := own * math.Sqrt(together)
+	o := own * of.together
 	v.expected = o / (1 + o)
 }
 
-// Near reads what PairRow will need of a partner, so that the processor has it
-// at hand soon; what it returns says nothing. A loop of Near over a few partners
-// before their rows takes the time of one that is far away.
-func (v *LeadView) Near(p *PartnerState) uint64 {
-	x := p.accounts.near(v.lead.account) + uint64(p.series[decided].n[life])
-	if len(p.profile.skills) > 0 {
-		x += p.profile.skills[0].product
+// Near reads what PairRow will need of a few partners, so that the processor has
+// it at hand soon; what it returns says nothing. Reads that do not wait for each
+// other take the time of one: first what the states hold themselves, then what
+// they point to.
+func (v *LeadView) Near(partners []*PartnerState) (x uint64) {
+	for _, p := range partners {
+		x += p.Version + uint64(p.series[decided].n[life]) + uint64(p.accounts.n+len(p.profile.skills)+len(p.profile.markets)) + p.profile.region
 	}
-	if len(p.profile.languages) > 0 {
-		x += p.profile.languages[0]
-	}
-	for i := range v.segments {
-		g := &v.segments[i]
-		for _, key := range v.lead.words[g.first : g.first+g.keys] {
-			x += p.segments.near(key)
+	for _, p := range partners {
+		if earned := p.series[decided].money; earned != nil {
+			x += uint64(earned.sums[life])
+		}
+		x += p.accounts.near(v.lead.account)
+		for i := 0; i < len(p.profile.skills); i += 2 { // as many as a cache line holds
+			x += p.profile.skills[i].product
+		}
+		if lists := &p.profile.lists; len(lists.languages) > 0 {
+			x += lists.languages[0]
+		}
+		for i := range v.segments {
+			g := &v.segments[i]
+			for _, key := range v.lead.words[g.first : g.first+g.keys] {
+				x += p.segments.near(key)
+			}
 		}
 	}
 	return x

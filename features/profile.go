@@ -91,19 +91,19 @@ type standing struct {
 // profile is what a partner's record says, made ready for rows; events that
 // change what the record says (a tier, a contract) change it here.
 type profile struct {
-	fixed    []float64 // the values that depend on the record alone
-	tier     string
+	skills []skill // by product
+	lists
 	tierKey  uint64
 	region   uint64
 	at       place
+	tier     string
+	fixed    []float64 // the values that depend on the record alone
 	statuses []standing
 	earned   table[period] // certificates known from events, by name
 	certs    table[period] // those and the record's
 	contract period
-	skills   []skill // by product
-	lists
-	daily  float64 // declared capacity in leads a day, NaN if not limited
-	joined int64   // forever if not said
+	daily    float64 // declared capacity in leads a day, NaN if not limited
+	joined   int64   // forever if not said
 }
 
 // lists are what a record lists by name.

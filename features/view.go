@@ -86,6 +86,7 @@ type LeadView struct {
 	state *State
 	moment
 	segments []segment
+	together float64 // root of what the lead's segments multiply a partner's odds by
 	pair     pairView
 }
 
@@ -102,6 +103,7 @@ func (v *LeadView) prepare(lead *leadState, st *State, m moment) {
 	v.lead, v.state, v.moment = lead, st, m
 	global := st.segments.global[winRate].rate
 	v.segments = v.segments[:0]
+	together := 1.0
 	keys := lead.keys()
 	for d := range st.set.dimensions {
 		g := segment{first: keyPlace(d)}
@@ -120,8 +122,13 @@ func (v *LeadView) prepare(lead *leadState, st *State, m moment) {
 		}
 		g.rate = st.segments.shrunk(g.tally)
 		g.odds = odds(g.rate) / odds(global)
+		if d < dimensions && g.keys > 0 {
+			together *= g.odds
+		}
 		v.segments = append(v.segments, g)
 	}
+	// The segments of one lead overlap: counted in full they would say everything twice.
+	v.together = math.Sqrt(together)
 }
 
 func (v *LeadView) today() day { return dayOf(v.now) }

@@ -198,20 +198,15 @@ type Factorer interface {
 // Factored is a model split by sides. It never changes and may be used from any
 // number of goroutines.
 type Factored interface {
-	// Words is how many words hold what one side says.
+	// Words is how many words hold what a case or a candidate says.
 	Words() int
 	// Reach writes into dst what the case or the candidate says of a row; dst is
 	// Words long, own holds that side's columns in the order of the table.
 	Reach(dst []uint64, side uint8, own []float64)
 	// Scores writes the same bits as Predict for the row of a case and each of
-	// its candidates. pairs holds the columns of the pair, a row a candidate.
-	Scores(dst []float64, of Half, candidates []Half, pairs []float64)
-}
-
-// Half is a case or a candidate: its own columns, and what Reach says of them.
-type Half struct {
-	Own   []float64
-	Words []uint64
+	// its candidates, given by what Reach wrote. pairs holds the columns of the
+	// pair, a row a candidate.
+	Scores(dst []float64, of []uint64, candidates [][]uint64, pairs []float64)
 }
 
 // Code returns the number that stands for a category: the upper 52 bits of the

@@ -7,7 +7,6 @@ import (
 
 	"bellwether/datasets/record"
 	"bellwether/features"
-	"bellwether/models"
 	"bellwether/models/trial"
 )
 
@@ -42,7 +41,10 @@ type asked struct {
 // candidate is an eligible partner as it was read.
 type candidate struct {
 	partner   *record.Partner
+	id        record.PartnerID
 	block     *block
+	hash      uint64 // the block's
+	says      says   // the block, if it was known by then
 	number    uint32 // in the index
 	row       int    // which of ofPairs
 	open      int    // offers and accepted leads with no outcome
@@ -58,9 +60,9 @@ type work struct {
 	rows   []float64
 	order  []int
 	trial  trial.Scratch
-	halves []models.Half
-	words  says   // by the lead
-	seen   uint64 // by near: kept, so that the reads are made
+	words  says       // by the lead
+	others [][]uint64 // by the candidates, to one predictor
+	seen   uint64     // by near: kept, so that the reads are made
 }
 
 // block is the partner side of a row, kept while the partner's state and the
@@ -71,8 +73,8 @@ type block struct {
 	of      *features.PartnerState
 	version uint64
 	day     int64
-	values  []float64
 	hash    uint64
+	values  []float64
 	reach   atomic.Pointer[reach]
 }
 
@@ -97,6 +99,7 @@ func (r *Router) Read(c *Case, lead *record.Lead, st *features.State, req Reques
 	c.ofLead = slices.Grow(c.ofLead[:0], partner)[:partner]
 	r.Set.LeadRow(c.ofLead, &c.view)
 	c.ofPairs = slices.Grow(c.ofPairs[:0], n*width)[:n*width]
+	in, parts := periodsOf(req.Now), r.Model.partsOf(r.Set)
 	for from := 0; from < n; from += nearby {
 		to := min(n, from+nearby)
 		c.near(ix, eligible.Numbers[from:to])
@@ -106,8 +109,8 @@ func (r *Router) Read(c *Case, lead *record.Lead, st *features.State, req Reques
 			if err != nil {
 				return err
 			}
-			c.candidates[i] = candidate{partner: e.partner, block: b, number: e.number, row: i, open: e.load.Open,
-				units: e.units, room: e.room(req.Now), recent: e.load.recent(req.Now.Unix()), lastOffer: e.lastOffer}
+			c.candidates[i] = candidate{partner: e.partner, id: e.id, block: b, hash: b.hash, says: parts.known(b), number: e.number, row: i,
+				open: e.load.Open, units: e.units, room: e.roomIn(in[e.period]), recent: e.load.recent(req.Now.Unix()), lastOffer: e.lastOffer}
 			r.Set.PairRow(c.ofPairs[i*width:(i+1)*width], &c.view, b.of)
 		}
 	}
@@ -123,16 +126,17 @@ func (c *Case) near(ix *Index, numbers []uint32) {
 	var of [nearby]*features.PartnerState
 	known := of[:0]
 	for _, n := range numbers {
+		c.seen += uint64(ix.entries[n].units)
+	}
+	for _, n := range numbers {
 		if b := ix.entries[n].block.Load(); b != nil {
 			known = append(known, b.of)
+			if r := b.reach.Load(); r != nil {
+				c.seen += uint64(len(r.words[0]))
+			}
 		}
 	}
-	for _, p := range known {
-		c.seen += p.Version
-	}
-	for _, p := range known {
-		c.seen += c.view.Near(p)
-	}
+	c.seen += c.view.Near(known)
 }
 
 // block returns the partner's side of a row, made anew when the partner's state
@@ -186,8 +190,8 @@ func (c *Case) score(d *record.Decision) {
 	sum := newDigest()
 	sum.floats(c.ofLead)
 	for i := range c.candidates {
-		d.Candidates[i].Partner = c.candidates[i].partner.ID
-		sum.word(c.candidates[i].block.hash)
+		d.Candidates[i].Partner = c.candidates[i].id
+		sum.word(c.candidates[i].hash)
 		sum.floats(c.pairsOf(i, i+1))
 	}
 	d.Fingerprint = sum.sum()

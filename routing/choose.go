@@ -68,7 +68,7 @@ func draw(c []record.Candidate, seed uint64) int {
 // partner, and the same again on replay.
 func (c *Case) tie(a, b int) int {
 	of := func(i int) uint64 {
-		return mix(xxhash.Sum64String(string(c.candidates[i].partner.ID))^c.seed) * 0x9fb21c651e98df25
+		return mix(xxhash.Sum64String(string(c.candidates[i].id))^c.seed) * 0x9fb21c651e98df25
 	}
 	return cmp.Compare(of(a), of(b))
 }

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"bellwether/datasets/record"
-
-	"github.com/RoaringBitmap/roaring/v2"
 )
 
 // calendar answers the questions whose answer changes with time alone: who is
@@ -20,23 +18,23 @@ type calendar struct {
 	entries []*entry // by number
 	slice   slice
 	zones   map[string]*zone
-	always  *roaring.Bitmap // who names no weekdays
+	always  set // who names no weekdays
 }
 
 // zone is who works on which weekday, as seen in one time zone.
 type zone struct {
 	place *time.Location
-	days  [7]*roaring.Bitmap
+	days  [7]set
 }
 
 // slice is the bitmaps of one stretch of time.
 type slice struct {
 	from, until int64 // Unix nanoseconds
-	active      *roaring.Bitmap
-	contract    *roaring.Bitmap
-	present     *roaring.Bitmap
-	lapsed      *roaring.Bitmap   // some competence of theirs is not in force
-	certified   []*roaring.Bitmap // by calendar.wanted
+	active      set
+	contract    set
+	present     set
+	lapsed      set   // some competence of theirs is not in force
+	certified   []set // by calendar.wanted
 }
 
 func newCalendar(r *Rules) calendar {
@@ -45,18 +43,13 @@ func newCalendar(r *Rules) calendar {
 		wanted = append(wanted, names...)
 	}
 	slices.Sort(wanted)
-	c := calendar{wanted: slices.Compact(wanted), zones: map[string]*zone{}, always: roaring.New()}
+	c := calendar{wanted: slices.Compact(wanted), zones: map[string]*zone{}}
 	c.slice = c.empty()
 	return c
 }
 
 func (c *calendar) empty() slice {
-	s := slice{from: math.MaxInt64, until: math.MinInt64, active: roaring.New(), contract: roaring.New(), present: roaring.New(), lapsed: roaring.New()}
-	s.certified = make([]*roaring.Bitmap, len(c.wanted))
-	for i := range s.certified {
-		s.certified[i] = roaring.New()
-	}
-	return s
+	return slice{from: math.MaxInt64, until: math.MinInt64, certified: make([]set, len(c.wanted))}
 }
 
 func (c *calendar) put(e *entry) {
@@ -64,10 +57,10 @@ func (c *calendar) put(e *entry) {
 		c.entries = append(c.entries, e)
 	}
 	if len(e.partner.Capacity.Weekdays) == 0 {
-		c.always.Add(e.number)
+		c.always.add(e.number)
 	}
 	for _, d := range e.partner.Capacity.Weekdays {
-		c.zone(e.partner.Capacity.Timezone).days[d].Add(e.number)
+		c.zone(e.partner.Capacity.Timezone).days[d].add(e.number)
 	}
 	if c.slice.from < c.slice.until {
 		c.slice.set(c.wanted, e, c.slice.from)
@@ -85,45 +78,42 @@ func (c *calendar) zone(name string) *zone {
 		place = time.UTC
 	}
 	z := &zone{place: place}
-	for d := range z.days {
-		z.days[d] = roaring.New()
-	}
 	c.zones[name] = z
 	return z
 }
 
 func (c *calendar) remove(e *entry) {
-	c.always.Remove(e.number)
+	c.always.remove(e.number)
 	for _, d := range e.partner.Capacity.Weekdays {
-		c.zone(e.partner.Capacity.Timezone).days[d].Remove(e.number)
+		c.zone(e.partner.Capacity.Timezone).days[d].remove(e.number)
 	}
-	for _, set := range c.slice.sets() {
-		set.Remove(e.number)
+	for _, s := range c.slice.sets() {
+		s.remove(e.number)
 	}
 }
 
-func (s *slice) sets() []*roaring.Bitmap {
-	return append([]*roaring.Bitmap{s.active, s.contract, s.present, s.lapsed}, s.certified...)
+func (s *slice) sets() []set {
+	return append([]set{s.active, s.contract, s.present, s.lapsed}, s.certified...)
 }
 
 // set adds one partner to the slice and shortens it to the partner's next date.
 func (s *slice) set(wanted []string, e *entry, at int64) {
 	now, p := time.Unix(0, at).UTC(), e.partner
 	if e.into < 0 && p.StatusAt(now) == "active" {
-		s.active.Add(e.number)
+		s.active.add(e.number)
 	}
 	if p.Contract.Contains(now) {
-		s.contract.Add(e.number)
+		s.contract.add(e.number)
 	}
 	if !absent(p, now) {
-		s.present.Add(e.number)
+		s.present.add(e.number)
 	}
 	if slices.ContainsFunc(p.Competences, func(k record.Competence) bool { return !k.Contains(now) }) {
-		s.lapsed.Add(e.number)
+		s.lapsed.add(e.number)
 	}
 	for i, name := range wanted {
 		if certified(p, name, now) {
-			s.certified[i].Add(e.number)
+			s.certified[i].add(e.number)
 		}
 	}
 	next := func(span record.Span) {
@@ -165,14 +155,13 @@ func (c *calendar) at(now time.Time) slice {
 }
 
 // working returns who is at work on the weekday of now, each in its own zone.
-func (c *calendar) working(now time.Time, s *slice) *roaring.Bitmap {
-	out := c.always.Clone()
+func (c *calendar) working(now time.Time, s *slice) set {
+	out := slices.Clone(c.always)
 	for _, z := range c.zones {
 		// The order of a union does not show in it.
-		out.Or(z.days[now.In(z.place).Weekday()])
+		out.or(z.days[now.In(z.place).Weekday()])
 	}
-	out.And(s.present)
-	return out
+	return out.and(s.present)
 }
 
 // Advance brings the index to now, so that the questions of that time, and of

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"bellwether/datasets/record"
-
-	"github.com/RoaringBitmap/roaring/v2"
 )
 
 // The rules, in the order they are applied.
@@ -41,7 +39,7 @@ type rule struct {
 	strict       bool
 	// keep returns those of in that pass. It may return in itself, and does
 	// not change it.
-	keep func(ix *Index, q *query, in *roaring.Bitmap) *roaring.Bitmap
+	keep func(ix *Index, q *query, in set) set
 	// why returns what to tell a partner that does not pass, "" to one that
 	// does: the same rule for one partner.
 	why func(ix *Index, q *query, e *entry) string
@@ -54,7 +52,7 @@ type query struct {
 	policy  *Policy
 	slice   slice
 	strict  bool
-	before  *roaring.Bitmap // partners already offered the lead
+	before  set // partners already offered the lead
 	holder  record.PartnerID
 	until   time.Time // end of holder's protection
 	regions []string
@@ -70,7 +68,7 @@ type Eligible struct {
 // Refused is a rule and whom it refused.
 type Refused struct {
 	Rule, Reason string
-	Set          *roaring.Bitmap // index numbers
+	Set          set // index numbers
 }
 
 // Eligible applies the rules in order; every partner is among Numbers or under
@@ -78,26 +76,20 @@ type Refused struct {
 // offered the lead.
 func (ix *Index) Eligible(lead *record.Lead, now time.Time, exclude []record.PartnerID) *Eligible {
 	q := ix.query(lead, now, exclude)
-	left := roaring.New()
-	left.AddRange(0, uint64(len(ix.entries)))
+	left := everybody(len(ix.entries))
 	out := &Eligible{}
 	for i := range ix.rules {
 		r := &ix.rules[i]
 		q.strict = r.strict
 		kept := r.keep(ix, q, left)
-		if kept == left {
-			continue
+		if kept.count() < left.count() {
+			out.Refused = append(out.Refused, Refused{Rule: r.name, Reason: r.reason, Set: left.without(kept)})
 		}
-		if n := left.GetCardinality() - kept.GetCardinality(); n > 0 {
-			left.AndNot(kept)
-			out.Refused = append(out.Refused, Refused{Rule: r.name, Reason: r.reason, Set: left})
-		}
-		left = kept
-		if left.IsEmpty() {
+		if left = kept; left.empty() {
 			break
 		}
 	}
-	out.Numbers = left.ToArray()
+	out.Numbers = slices.AppendSeq(make([]uint32, 0, left.count()), left.all())
 	return out
 }
 
@@ -119,11 +111,11 @@ func (ix *Index) Explain(id record.PartnerID, lead *record.Lead, now time.Time, 
 }
 
 func (ix *Index) query(lead *record.Lead, now time.Time, exclude []record.PartnerID) *query {
-	q := &query{lead: lead, now: now, policy: &ix.policy, slice: ix.clock.at(now), before: roaring.New(), regions: regions(lead.Place.Region)}
-	ix.chains.before(lead.ID, q.before.Add)
+	q := &query{lead: lead, now: now, policy: &ix.policy, slice: ix.clock.at(now), regions: regions(lead.Place.Region)}
+	ix.chains.before(lead.ID, q.before.add)
 	for _, id := range exclude {
 		if n, ok := ix.number[id]; ok {
-			q.before.Add(ix.root(ix.entries[n]).number)
+			q.before.add(ix.root(ix.entries[n]).number)
 		}
 	}
 	if p, ok := ix.deals.holder(lead.Account, now); ok {
@@ -163,8 +155,8 @@ func ruleTable(p *Policy, custom []customRule) []rule {
 	return rules
 }
 
-func keepStatus(_ *Index, q *query, in *roaring.Bitmap) *roaring.Bitmap {
-	return roaring.And(in, q.slice.active)
+func keepStatus(_ *Index, q *query, in set) set {
+	return in.and(q.slice.active)
 }
 
 func whyStatus(ix *Index, q *query, e *entry) string {
@@ -181,8 +173,8 @@ func whyStatus(ix *Index, q *query, e *entry) string {
 	}
 }
 
-func keepContract(ix *Index, q *query, in *roaring.Bitmap) *roaring.Bitmap {
-	kept := roaring.And(in, q.slice.contract)
+func keepContract(ix *Index, q *query, in set) set {
+	kept := in.and(q.slice.contract)
 	if q.strict {
 		return filter(kept, func(n uint32) bool { return ix.entries[n].partner.Contract != record.Span{} })
 	}
@@ -216,11 +208,11 @@ func (q *query) wantedCertificates() []string {
 	return out
 }
 
-func keepCertificate(ix *Index, q *query, in *roaring.Bitmap) *roaring.Bitmap {
+func keepCertificate(ix *Index, q *query, in set) set {
 	kept := in
 	for _, name := range q.wantedCertificates() {
 		i, _ := slices.BinarySearch(ix.clock.wanted, name)
-		kept = roaring.And(kept, q.slice.certified[i])
+		kept = kept.and(q.slice.certified[i])
 	}
 	return kept
 }
@@ -246,19 +238,19 @@ func whyCertificate(_ *Index, q *query, e *entry) string {
 
 // keepWords keeps the partners that state one of the words, and, unless the
 // rule is strict, those that state none at all.
-func (ix *Index) keepWords(kind facetKind, q *query, in *roaring.Bitmap, words ...string) *roaring.Bitmap {
+func (ix *Index) keepWords(kind facetKind, q *query, in set, words ...string) set {
 	f := &ix.facets[kind]
-	var kept *roaring.Bitmap
-	if q.strict {
-		kept = roaring.New()
-	} else {
-		kept = roaring.AndNot(in, f.stated)
+	var kept set
+	if !q.strict {
+		kept = in.without(f.stated)
 	}
+	var stating set
 	for _, w := range words {
-		if set := f.by[w]; set != nil {
-			kept.Or(roaring.And(in, set))
+		if by := f.by[w]; by != nil {
+			stating.or(by.ToDense())
 		}
 	}
+	kept.or(in.and(stating))
 	return kept
 }
 
@@ -270,7 +262,7 @@ func unstated(q *query, what string) string {
 	return ""
 }
 
-func keepTerritory(ix *Index, q *query, in *roaring.Bitmap) *roaring.Bitmap {
+func keepTerritory(ix *Index, q *query, in set) set {
 	if q.lead.Place.Region == "" {
 		return in
 	}
@@ -291,12 +283,12 @@ func whyTerritory(_ *Index, q *query, e *entry) string {
 
 // keepCompetence looks words up in bitmaps, and then the dates of those left
 // some of whose competences are not in force.
-func keepCompetence(ix *Index, q *query, in *roaring.Bitmap) *roaring.Bitmap {
+func keepCompetence(ix *Index, q *query, in set) set {
 	wanted := q.lead.Products
 	if len(wanted) == 0 {
 		return in
 	}
-	var kept *roaring.Bitmap
+	var kept set
 	if q.policy.Rules.Competence == "any" {
 		kept = ix.keepWords(products, q, in, wanted...)
 	} else {
@@ -305,14 +297,14 @@ func keepCompetence(ix *Index, q *query, in *roaring.Bitmap) *roaring.Bitmap {
 			kept = ix.keepWords(products, q, kept, w)
 		}
 	}
-	doubtful := roaring.And(kept, q.slice.lapsed)
-	if doubtful.IsEmpty() {
+	doubtful := kept.and(q.slice.lapsed)
+	if doubtful.empty() {
 		return kept
 	}
-	kept = roaring.AndNot(kept, doubtful)
-	for it := doubtful.Iterator(); it.HasNext(); {
-		if n := it.Next(); competent(q, ix.entries[n].partner) {
-			kept.Add(n)
+	kept = kept.without(doubtful)
+	for n := range doubtful.all() {
+		if competent(q, ix.entries[n].partner) {
+			kept.add(n)
 		}
 	}
 	return kept
@@ -351,7 +343,7 @@ func whyCompetence(_ *Index, q *query, e *entry) string {
 	return "has no competence in force for " + some(lacks)
 }
 
-func keepLanguage(ix *Index, q *query, in *roaring.Bitmap) *roaring.Bitmap {
+func keepLanguage(ix *Index, q *query, in set) set {
 	if q.lead.Language == "" {
 		return in
 	}
@@ -370,7 +362,7 @@ func whyLanguage(_ *Index, q *query, e *entry) string {
 	return ""
 }
 
-func keepMarketplace(ix *Index, q *query, in *roaring.Bitmap) *roaring.Bitmap {
+func keepMarketplace(ix *Index, q *query, in set) set {
 	if q.lead.Marketplace == "" {
 		return in
 	}
@@ -389,15 +381,12 @@ func whyMarketplace(_ *Index, q *query, e *entry) string {
 	return ""
 }
 
-func keepCapacity(ix *Index, q *query, in *roaring.Bitmap) *roaring.Bitmap {
-	if !in.Intersects(ix.full) {
-		return in
-	}
-	full := roaring.And(in, ix.full)
-	kept := roaring.AndNot(in, full)
-	for it := full.Iterator(); it.HasNext(); {
-		if n := it.Next(); ix.entries[n].room(q.now) != 0 {
-			kept.Add(n)
+func keepCapacity(ix *Index, q *query, in set) set {
+	full := in.and(ix.full)
+	kept := in.without(full)
+	for n := range full.all() {
+		if ix.entries[n].room(q.now) != 0 {
+			kept.add(n)
 		}
 	}
 	return kept
@@ -415,8 +404,8 @@ func whyCapacity(_ *Index, q *query, e *entry) string {
 		e.partner.Capacity.Units, period, e.load.Used, e.load.Reserved)
 }
 
-func keepCalendar(ix *Index, q *query, in *roaring.Bitmap) *roaring.Bitmap {
-	return roaring.And(in, ix.clock.working(q.now, &q.slice))
+func keepCalendar(ix *Index, q *query, in set) set {
+	return in.and(ix.clock.working(q.now, &q.slice))
 }
 
 func whyCalendar(ix *Index, q *query, e *entry) string {
@@ -439,27 +428,24 @@ func whyCalendar(ix *Index, q *query, e *entry) string {
 	return "does not work on " + day.String() + "s"
 }
 
-func keepHistory(_ *Index, q *query, in *roaring.Bitmap) *roaring.Bitmap {
-	if q.before.IsEmpty() {
-		return in
-	}
-	return roaring.AndNot(in, q.before)
+func keepHistory(_ *Index, q *query, in set) set {
+	return in.without(q.before)
 }
 
 func whyHistory(_ *Index, q *query, e *entry) string {
-	if q.before.Contains(e.number) {
+	if q.before.has(e.number) {
 		return "was offered this lead before"
 	}
 	return ""
 }
 
-func keepProtection(ix *Index, q *query, in *roaring.Bitmap) *roaring.Bitmap {
+func keepProtection(ix *Index, q *query, in set) set {
 	if q.holder == "" {
 		return in
 	}
-	kept := roaring.New()
-	if n, ok := ix.number[q.holder]; ok && in.Contains(n) {
-		kept.Add(n)
+	var kept set
+	if n, ok := ix.number[q.holder]; ok && in.has(n) {
+		kept.add(n)
 	}
 	return kept
 }
@@ -476,7 +462,7 @@ func whyProtection(_ *Index, q *query, e *entry) string {
 func customEntry(c *customRule) rule {
 	return rule{
 		name: c.name, reason: c.reason,
-		keep: func(ix *Index, q *query, in *roaring.Bitmap) *roaring.Bitmap {
+		keep: func(ix *Index, q *query, in set) set {
 			return filter(in, func(n uint32) bool {
 				ok, _ := c.allows(q.fields, ix.entries[n].fields, q.now)
 				return ok
@@ -494,19 +480,13 @@ func customEntry(c *customRule) rule {
 	}
 }
 
-// filter returns those of in that pass, in itself when all do.
-func filter(in *roaring.Bitmap, pass func(n uint32) bool) *roaring.Bitmap {
-	var out *roaring.Bitmap
-	for it := in.Iterator(); it.HasNext(); {
-		if n := it.Next(); !pass(n) {
-			if out == nil {
-				out = in.Clone()
-			}
-			out.Remove(n)
+// filter returns those of in that pass.
+func filter(in set, pass func(n uint32) bool) set {
+	out := slices.Clone(in)
+	for n := range in.all() {
+		if !pass(n) {
+			out.remove(n)
 		}
-	}
-	if out == nil {
-		return in
 	}
 	return out
 }

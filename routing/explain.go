@@ -42,7 +42,7 @@ func (r *Router) refusal(c *Case, id record.PartnerID) (*record.Contrast, error)
 	}
 	if rule == "" { // what is refused by its chance is refused after the rules
 		for _, f := range c.refused {
-			if f.Rule == RuleQuality && f.Set.Contains(r.Index.number[id]) {
+			if f.Rule == RuleQuality && f.Set.has(r.Index.number[id]) {
 				rule, reason = f.Rule, f.Reason
 			}
 		}
@@ -54,7 +54,7 @@ func (r *Router) refusal(c *Case, id record.PartnerID) (*record.Contrast, error)
 func (c *Case) explain(d *record.Decision) *record.Explanation {
 	x := &record.Explanation{Decision: d.ID, Lead: d.Lead, At: d.At, Model: d.Model, Currency: c.policy.currency(), Chosen: d.Chosen}
 	for _, r := range c.refused {
-		x.Refusals = append(x.Refusals, record.RefusedBy{Rule: r.Rule, Reason: r.Reason, Count: int(r.Set.GetCardinality())})
+		x.Refusals = append(x.Refusals, record.RefusedBy{Rule: r.Rule, Reason: r.Reason, Count: r.Set.count()})
 	}
 	if d.Chosen == "" {
 		x.Sentence = d.Reasons[0]
@@ -240,11 +240,11 @@ func (p *profile) beside(other *profile, i int) string {
 	mine, theirs := p.say(i), other.say(i)
 	switch {
 	case mine.text == "":
-		return fmt.Sprintf("has nothing on record where %s %s", other.of.partner.ID, theirs.text)
+		return fmt.Sprintf("has nothing on record where %s %s", other.of.id, theirs.text)
 	case theirs.text == "":
-		return fmt.Sprintf("%s (%s: not known)", mine.text, other.of.partner.ID)
+		return fmt.Sprintf("%s (%s: not known)", mine.text, other.of.id)
 	}
-	return fmt.Sprintf("%s (%s: %s)", mine.text, other.of.partner.ID, theirs.figure)
+	return fmt.Sprintf("%s (%s: %s)", mine.text, other.of.id, theirs.figure)
 }
 
 // ofContrast says in one sentence why the contrast's partner was not chosen.

@@ -199,7 +199,7 @@ func (q *question) made(t *testing.T, id record.PartnerID, feature string, x flo
 	if err := q.Read(&c, q.lead, q.st, q.req); err != nil {
 		t.Fatal(err)
 	}
-	i := slices.IndexFunc(c.candidates, func(k candidate) bool { return k.partner.ID == id })
+	i := slices.IndexFunc(c.candidates, func(k candidate) bool { return k.id == id })
 	p := c.profile(i)
 	column, _ := c.set.Column(feature)
 	p.row[column] = x
@@ -219,7 +219,7 @@ func (q *question) dumbChanges(t *testing.T, id record.PartnerID, least float64)
 	if err := q.Read(&c, q.lead, q.st, q.req); err != nil {
 		t.Fatal(err)
 	}
-	row := c.profile(slices.IndexFunc(c.candidates, func(k candidate) bool { return k.partner.ID == id })).row
+	row := c.profile(slices.IndexFunc(c.candidates, func(k candidate) bool { return k.id == id })).row
 	out := map[string]int{}
 	for j, f := range c.set.Features() {
 		cuts := append(slices.Clone(q.Model.Win.Model.(*gbdt.Model).Cuts(j)), q.Model.Accept.Model.(*gbdt.Model).Cuts(j)...)

@@ -29,20 +29,21 @@ type Index struct {
 	clock   calendar
 	chains  history
 	deals   protections
-	full    *roaring.Bitmap // partners with no unit left in the period of their counter
-	offers  uint64          // offers seen; orders partners by their last one
+	full    set    // partners with no unit left in the period of their counter
+	offers  uint64 // offers seen; orders partners by their last one
 }
 
 // entry is one partner and what the events said of it.
 type entry struct {
-	partner   *record.Partner // replaced, never changed: custom rules and callers hold on to it
+	block     atomic.Pointer[block] // feature values of the partner side, a cache
+	partner   *record.Partner       // replaced, never changed: custom rules and callers hold on to it
+	id        record.PartnerID      // the partner's, in a few bytes of its own: every candidate's is read
 	number    uint32
 	into      int32 // number of the partner it was merged into, -1
 	units     int   // of the partner's capacity, 0 for no limit
 	period    period
 	load      load
-	lastOffer uint64                // Index.offers when it was last offered a lead, 0 never
-	block     atomic.Pointer[block] // feature values of the partner side, a cache
+	lastOffer uint64 // Index.offers when it was last offered a lead, 0 never
 	fields    map[string]any
 }
 
@@ -81,7 +82,7 @@ func (ix *Index) reset() {
 	ix.clock = newCalendar(&ix.policy.Rules)
 	ix.chains = history{heads: map[uint64]int32{}}
 	ix.deals = newProtections()
-	ix.full = roaring.New()
+	ix.full = nil
 }
 
 // Policy returns the policy of the index; not to be changed.
@@ -147,6 +148,8 @@ func (ix *Index) replace(e *entry, p *record.Partner) {
 			ix.facets[f].remove(e.number, facetWords(facetKind(f), old, ix.policy.Rules.MinLevel))
 		}
 		ix.clock.remove(e)
+	} else {
+		e.id = record.PartnerID(strings.Clone(string(p.ID)))
 	}
 	e.partner, e.units, e.period = p, max(0, p.Capacity.Units), periodNamed(p.Capacity.Period)
 	for f := range ix.facets {
@@ -166,9 +169,9 @@ func (ix *Index) replace(e *entry, p *record.Partner) {
 // refill brings the full bitmap up to date with one partner's counter.
 func (ix *Index) refill(e *entry) {
 	if e.units > 0 && e.load.Reserved+e.load.Used >= e.units {
-		ix.full.Add(e.number)
+		ix.full.add(e.number)
 	} else {
-		ix.full.Remove(e.number)
+		ix.full.remove(e.number)
 	}
 }
 
@@ -180,11 +183,14 @@ func (ix *Index) HasRoom(id record.PartnerID, now time.Time) bool {
 }
 
 // room returns how many units are left in the period of now, -1 for no limit.
-func (e *entry) room(now time.Time) int {
+func (e *entry) room(now time.Time) int { return e.roomIn(e.period.of(now)) }
+
+// roomIn is room in a period by its number.
+func (e *entry) roomIn(period int64) int {
 	switch {
 	case e.units == 0:
 		return -1
-	case e.load.Period != e.period.of(now):
+	case e.load.Period != period:
 		return e.units
 	}
 	return max(0, e.units-e.load.Reserved-e.load.Used)
@@ -213,7 +219,16 @@ const (
 	weekly period = iota
 	daily
 	monthly
+	periods
 )
+
+// periodsOf numbers the periods of t.
+func periodsOf(t time.Time) (in [periods]int64) {
+	for p := range in {
+		in[p] = period(p).of(t)
+	}
+	return in
+}
 
 // periodNamed reads a Capacity's period.
 func periodNamed(name string) period {
@@ -252,15 +267,15 @@ const (
 
 // facet is one kind of word: who states any, and who states which.
 type facet struct {
-	stated *roaring.Bitmap
-	by     map[string]*roaring.Bitmap
+	stated set
+	by     map[string]*roaring.Bitmap // most words are few partners'
 }
 
-func newFacet() facet { return facet{stated: roaring.New(), by: map[string]*roaring.Bitmap{}} }
+func newFacet() facet { return facet{by: map[string]*roaring.Bitmap{}} }
 
 func (f *facet) add(n uint32, words []string) {
 	for _, w := range words {
-		f.stated.Add(n)
+		f.stated.add(n)
 		if f.by[w] == nil {
 			f.by[w] = roaring.New()
 		}
@@ -269,7 +284,7 @@ func (f *facet) add(n uint32, words []string) {
 }
 
 func (f *facet) remove(n uint32, words []string) {
-	f.stated.Remove(n)
+	f.stated.remove(n)
 	for _, w := range words {
 		f.by[w].Remove(n)
 	}

@@ -485,7 +485,7 @@ func compare(t *rapid.T, ix *Index, d *dumb, now time.Time) {
 			got[d.order[n]] = ""
 		}
 		for _, r := range e.Refused {
-			for _, n := range r.Set.ToArray() {
+			for n := range r.Set.all() {
 				if _, twice := got[d.order[n]]; twice {
 					t.Fatalf("%s is listed twice", d.order[n])
 				}

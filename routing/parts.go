@@ -5,7 +5,6 @@ import (
 
 	"bellwether/datasets/record"
 	"bellwether/features"
-	"bellwether/models"
 	"bellwether/models/trial"
 )
 
@@ -35,12 +34,20 @@ func (m *Model) split(set *features.Set) *parts {
 			}
 			p.each = append(p.each, f)
 		}
-		m.parts = p
+		m.parts.Store(p)
 	})
-	if m.parts == nil || m.parts.set != set {
+	return m.partsOf(set)
+}
+
+// partsOf is split if that was done before, else nil: it never takes long.
+func (m *Model) partsOf(set *features.Set) *parts {
+	if m == nil {
 		return nil
 	}
-	return m.parts
+	if p := m.parts.Load(); p != nil && p.set == set {
+		return p
+	}
+	return nil
 }
 
 func sidesOf(set *features.Set) []uint8 {
@@ -68,16 +75,25 @@ type reach struct {
 	words says
 }
 
-// of returns what a partner's block says, made anew for another model. Two
-// decisions at once may both make it: the same bits.
-func (p *parts) of(b *block) *says {
+// known returns what a partner's block says, nothing where this model was not
+// asked yet or p is nil.
+func (p *parts) known(b *block) says {
 	if r := b.reach.Load(); r != nil && r.parts == p {
-		return &r.words
+		return r.words
+	}
+	return says{}
+}
+
+// of is known, made where it was not. Two decisions at once may both make it: the
+// same bits.
+func (p *parts) of(b *block) says {
+	if s := p.known(b); s[0] != nil {
+		return s
 	}
 	r := &reach{parts: p}
 	p.reach(&r.words, features.Partner, b.values)
 	b.reach.Store(r)
-	return &r.words
+	return r.words
 }
 
 // ofCase makes what the lead says, once for all candidates.
@@ -86,14 +102,17 @@ func (p *parts) ofCase(c *Case) { p.reach(&c.words, features.Lead, c.ofLead) }
 // predict writes the probabilities of the candidates from one on.
 func (p *parts) predict(out []record.Candidate, c *Case, from int) {
 	n := len(out)
-	c.halves = slices.Grow(c.halves[:0], n)[:n]
+	c.others = slices.Grow(c.others[:0], n)[:n]
 	pairs := c.pairsOf(from, from+n)
 	for k, f := range p.each {
-		for i := range c.halves {
-			b := c.candidates[from+i].block
-			c.halves[i] = models.Half{Own: b.values, Words: p.of(b)[k]}
+		for i := range c.others {
+			o := &c.candidates[from+i]
+			if o.says[k] == nil {
+				o.says = p.of(o.block)
+			}
+			c.others[i] = o.says[k]
 		}
-		f.Probabilities(c.chance[:n], models.Half{Own: c.ofLead, Words: c.words[k]}, c.halves, pairs, &c.trial)
+		f.Probabilities(c.chance[:n], c.words[k], c.others, pairs, &c.trial)
 		if k == 0 {
 			setWin(out, c.chance)
 		} else {

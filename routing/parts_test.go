@@ -73,7 +73,7 @@ func TestPartsDecideAsWholeRows(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if by.parts == nil || len(got.Candidates) < 2 {
+				if by.parts.Load() == nil || len(got.Candidates) < 2 {
 					t.Fatal("the model was not split, or there is nothing to choose")
 				}
 				if err := Same(want, got); err != nil {

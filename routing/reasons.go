@@ -355,7 +355,7 @@ func (c *Case) tellNobody(d *record.Decision) {
 func (c *Case) refusedInWords() string {
 	var parts []string
 	for _, r := range c.refused {
-		parts = append(parts, fmt.Sprintf("%d %s (%s)", r.Set.GetCardinality(), r.Rule, r.Reason))
+		parts = append(parts, fmt.Sprintf("%d %s (%s)", r.Set.count(), r.Rule, r.Reason))
 	}
 	if parts == nil {
 		return ""

@@ -6,13 +6,13 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"bellwether/datasets/record"
 	"bellwether/features"
 	"bellwether/models/trial"
 
-	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/cespare/xxhash/v2"
 )
 
@@ -25,7 +25,7 @@ type Model struct {
 	AcceptID string
 
 	splitting sync.Once
-	parts     *parts // nil until split, and where it cannot be
+	parts     atomic.Pointer[parts] // nil until split, and where it cannot be
 	grouping  sync.Once
 	families  [][]int   // columns that say the same at several lengths of time
 	says      []wording // of each column; nil: people are not told of it
@@ -111,8 +111,8 @@ func (c *Case) Decide() (*record.Decision, error) {
 	}
 	c.score(d)
 	c.floor(d)
-	if err := encodeRefusals(d, c.refused); err != nil {
-		return nil, err
+	for _, r := range c.refused {
+		d.Refusals = append(d.Refusals, record.Refusal{Rule: r.Rule, Count: r.Set.count(), Partners: r.Set.bytes()})
 	}
 	if len(d.Candidates) == 0 {
 		c.tellNobody(d)
@@ -157,28 +157,16 @@ func (p *Policy) name(hash string) string {
 // seed makes the decision's seed of the engine's, the lead and how many
 // partners were offered the lead before: the next offer of a chain draws anew.
 func (ix *Index) seed(lead *record.Lead, req *Request) uint64 {
-	before := roaring.New()
-	ix.chains.before(lead.ID, before.Add)
+	var before set
+	ix.chains.before(lead.ID, before.add)
 	for _, id := range req.Exclude {
 		if n, ok := ix.number[id]; ok {
-			before.Add(ix.root(ix.entries[n]).number)
+			before.add(ix.root(ix.entries[n]).number)
 		}
 	}
 	b := binary.LittleEndian.AppendUint64(nil, req.Seed)
-	b = binary.LittleEndian.AppendUint64(b, before.GetCardinality())
+	b = binary.LittleEndian.AppendUint64(b, uint64(before.count()))
 	return xxhash.Sum64(append(b, lead.ID...))
-}
-
-func encodeRefusals(d *record.Decision, refused []Refused) error {
-	for _, r := range refused {
-		r.Set.RunOptimize()
-		b, err := r.Set.ToBytes()
-		if err != nil {
-			return record.Errorf(record.Internal, "route", "encode refusals of rule %s: %w", r.Rule, err)
-		}
-		d.Refusals = append(d.Refusals, record.Refusal{Rule: r.Rule, Count: int(r.Set.GetCardinality()), Partners: b})
-	}
-	return nil
 }
 
 // floor refuses candidates under the policy's lowest P(win).
@@ -187,17 +175,17 @@ func (c *Case) floor(d *record.Decision) {
 	if least == 0 || slices.Contains(c.policy.Rules.Off, RuleQuality) {
 		return
 	}
-	low := roaring.New()
+	var low set
 	kept := 0
 	for i, cand := range d.Candidates {
 		if cand.Win < least {
-			low.Add(c.candidates[i].number)
+			low.add(c.candidates[i].number)
 			continue
 		}
 		d.Candidates[kept], c.candidates[kept] = cand, c.candidates[i]
 		kept++
 	}
-	if low.IsEmpty() {
+	if low.empty() {
 		return
 	}
 	d.Candidates, c.candidates = d.Candidates[:kept], c.candidates[:kept]

@@ -9,7 +9,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"bellwether/datasets/record"
@@ -263,7 +262,7 @@ func (e *Engine) boundTo(r routeRequest) (record.DecisionID, error) {
 type proposal struct {
 	lead     *record.Lead
 	decision *record.Decision
-	body     []byte // the decision as the log holds it, made before the book is locked
+	item     []byte // the decision as the log holds it, made before the book is locked
 	ticket   uint64 // of what it rests on
 }
 
@@ -325,7 +324,8 @@ func (e *Engine) conclude(c *routing.Case, q question, ticket uint64) (*proposal
 		return nil, err
 	}
 	d.LatencyMicros = e.cfg.Clock().Sub(q.began).Microseconds()
-	return &proposal{lead: q.lead, decision: d, body: record.AppendDecision(nil, d), ticket: ticket}, nil
+	item := store.NewItem(store.Decision, func(dst []byte) []byte { return record.AppendDecision(dst, d) })
+	return &proposal{lead: q.lead, decision: d, item: item, ticket: ticket}, nil
 }
 
 // holds reports whether a proposal may still be carried out, by the same rules
@@ -392,7 +392,7 @@ func (e *Engine) enterDecision(batch *store.Batch, now time.Time, p *proposal, b
 		i := batch.Append(store.Lead, func(dst []byte) []byte { return append(dst, body...) })
 		batch.PutPosition(store.LeadKey(lead.ID), i)
 	}
-	i := batch.Append(store.Decision, func(dst []byte) []byte { return append(slices.Grow(dst, len(p.body)), p.body...) })
+	i := batch.AppendItem(p.item)
 	batch.PutPosition(store.DecisionKey(d.ID), i)
 	batch.Put(store.ChainKey(lead.ID), []byte(d.ID))
 	if before != nil {

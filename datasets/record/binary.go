@@ -19,11 +19,19 @@ import (
 //	map          uvarint count, entries by rising name
 //	event type   uvarint position in EventTypes + 1; 0 and the text for others
 //
+// A decision's candidates are most of the log. Each has its id, as the number of
+// bytes it shares with the id before and the rest as text, and its numbers: a byte
+// with a bit for each, then 8 bytes where the bit is 1, else the place of a number
+// that came before (see repeats). Decisions of version 1 have text and 8 bytes.
+//
 // The fields of a version never change; a new field means a new version, and
 // decoders keep reading the old ones. Empty and nil lists are the same. A
 // decoder allocates no more than in proportion to the bytes it is given, and
 // answers Incompatible to damage, to another version and to bytes left over.
-const binaryVersion = 1
+const (
+	binaryVersion   = 1
+	decisionVersion = 2
+)
 
 // AppendEvent appends the event's binary encoding to dst.
 func AppendEvent(dst []byte, e *Event) []byte {
@@ -58,7 +66,7 @@ func AppendEvent(dst []byte, e *Event) []byte {
 
 // DecodeEvent reads what AppendEvent wrote, replacing all of e.
 func DecodeEvent(b []byte, e *Event) error {
-	r := newReader(b)
+	r := newReader(b, binaryVersion)
 	*e = Event{ID: EventID(r.str())}
 	switch i := r.uint(); {
 	case i == 0:
@@ -131,13 +139,14 @@ const (
 	minSpan      = 2
 	minNamedSpan = 1 + minSpan
 	minCandidate = 1 + 7*8
+	minPacked    = 2 + 1 + 7
 	minRanked    = minCandidate + 3
 	minRefusal   = 3
 )
 
 // DecodePartner reads what AppendPartner wrote, replacing all of p.
 func DecodePartner(b []byte, p *Partner) error {
-	r := newReader(b)
+	r := newReader(b, binaryVersion)
 	*p = Partner{ID: PartnerID(r.str()), Name: r.str(), Kind: r.str(), Tier: r.str()}
 	p.Parent = PartnerID(r.str())
 	p.Home = r.place()
@@ -190,7 +199,7 @@ func AppendLead(dst []byte, l *Lead) []byte {
 
 // DecodeLead reads what AppendLead wrote, replacing all of l.
 func DecodeLead(b []byte, l *Lead) error {
-	r := newReader(b)
+	r := newReader(b, binaryVersion)
 	*l = Lead{ID: LeadID(r.str()), CreatedAt: r.time()}
 	l.Account = AccountID(r.str())
 	l.Company = r.str()
@@ -230,7 +239,7 @@ func AppendOffer(dst []byte, o *Offer) []byte {
 
 // DecodeOffer reads what AppendOffer wrote, replacing all of o.
 func DecodeOffer(b []byte, o *Offer) error {
-	r := newReader(b)
+	r := newReader(b, binaryVersion)
 	*o = Offer{ID: OfferID(r.str()), Decision: DecisionID(r.str()), Lead: LeadID(r.str()), Partner: PartnerID(r.str())}
 	o.Account = AccountID(r.str())
 	o.State = OfferState(r.str())
@@ -246,10 +255,9 @@ func DecodeOffer(b []byte, o *Offer) error {
 
 // AppendDecision appends the decision's binary encoding to dst.
 func AppendDecision(dst []byte, d *Decision) []byte {
-	// Most of a decision is its candidates: room for them at once, with ids of
-	// usual length, and for the rest.
-	const candidate, others = 80, 4 << 10
-	w := writer{append(slices.Grow(dst, others+candidate*len(d.Candidates)), binaryVersion)}
+	// Most of a decision is its candidates: room for them at once, and for the rest.
+	const candidate, others = 48, 6 << 10
+	w := writer{append(slices.Grow(dst, others+candidate*len(d.Candidates)), decisionVersion)}
 	w.str(string(d.ID))
 	w.str(d.LeadRef)
 	w.str(string(d.Lead))
@@ -263,10 +271,7 @@ func AppendDecision(dst []byte, d *Decision) []byte {
 		w.int(int64(f.Count))
 		w.bytes(f.Partners)
 	}
-	w.uint(uint64(len(d.Candidates)))
-	for i := range d.Candidates {
-		w.candidate(&d.Candidates[i])
-	}
+	w.candidates(d.Candidates)
 	w.str(d.Model)
 	w.str(d.AcceptModel)
 	w.str(d.Policy)
@@ -296,7 +301,7 @@ func AppendDecision(dst []byte, d *Decision) []byte {
 
 // DecodeDecision reads what AppendDecision wrote, replacing all of d.
 func DecodeDecision(b []byte, d *Decision) error {
-	r := newReader(b)
+	r := newReader(b, decisionVersion)
 	*d = Decision{ID: DecisionID(r.str()), LeadRef: r.str(), Lead: LeadID(r.str()), At: r.time()}
 	d.Position = r.uint()
 	d.IndexVersion = r.uint()
@@ -305,7 +310,11 @@ func DecodeDecision(b []byte, d *Decision) error {
 		f.Count = int(r.int())
 		f.Partners = r.bytes()
 	})
-	d.Candidates = list(r, minCandidate, r.candidate)
+	if r.version == 1 {
+		d.Candidates = list(r, minCandidate, r.candidate)
+	} else {
+		d.Candidates = r.candidates()
+	}
 	d.Model = r.str()
 	d.AcceptModel = r.str()
 	d.Policy = r.str()
@@ -432,8 +441,62 @@ func (w *writer) attributes(a Attributes) {
 func (w *writer) candidate(c *Candidate) {
 	w.str(string(c.Partner))
 	b := w.b
-	for _, x := range [...]float64{c.Win, c.WinLo, c.WinHi, c.Accept, c.Value, c.Price, c.Prob} {
-		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(x))
+	for _, x := range c.numbers() {
+		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(*x))
 	}
 	w.b = b
+}
+
+func (c *Candidate) numbers() [7]*float64 {
+	return [...]*float64{&c.Win, &c.WinLo, &c.WinHi, &c.Accept, &c.Value, &c.Price, &c.Prob}
+}
+
+// repeats are the numbers seen last among a few columns of candidates, at first
+// zeros: an interval's ends are steps that many share, and so are prices.
+type repeats [256]uint64
+
+func placeOf(bits uint64) uint8 { return uint8(bits * 0x9e3779b97f4a7c15 >> 56) }
+
+// columnRepeats says which columns share repeats: an interval may end in Win.
+var columnRepeats = [7]uint8{0, 0, 0, 1, 2, 3, 4}
+
+// mostShared is how many bytes an id may share with the one before: a decoder
+// must not be made to write more than it is given many times over.
+const mostShared = 255
+
+// candidates writes a decision's candidates.
+func (w *writer) candidates(list []Candidate) {
+	w.uint(uint64(len(list)))
+	var seen [5]repeats
+	before := ""
+	for i := range list {
+		c := &list[i]
+		id := string(c.Partner)
+		same := 0
+		for same < min(len(id), len(before), mostShared) && id[same] == before[same] {
+			same++
+		}
+		before = id
+		w.b = append(w.b, uint8(same))
+		w.str(id[same:])
+		flags := len(w.b)
+		b := slices.Grow(w.b, 1+7*8)[:flags+1+7*8]
+		end, fresh := flags+1, uint8(0)
+		for k, x := range [...]float64{c.Win, c.WinLo, c.WinHi, c.Accept, c.Value, c.Price, c.Prob} {
+			// Whether a number came before is a coin's throw: no branch.
+			bits := math.Float64bits(x)
+			place := placeOf(bits)
+			at := &seen[columnRepeats[k]][place]
+			word, is := bits, 1
+			if *at == bits {
+				word, is = uint64(place), 0
+			}
+			*at = bits
+			binary.LittleEndian.PutUint64(b[end:end+8], word)
+			end += 1 + 7*is
+			fresh |= uint8(is) << k
+		}
+		b[flags] = fresh
+		w.b = b[:end]
+	}
 }

@@ -14,21 +14,23 @@ const sharedText = 512
 // reader takes fields off a record's bytes. After the first failure every
 // field reads as zero, and end reports the failure.
 type reader struct {
-	b      []byte
-	off    int
-	shared string // b as text, when short
-	msg    string // first failure
+	b       []byte
+	off     int
+	version uint8
+	shared  string // b as text, when short
+	msg     string // first failure
 }
 
-func newReader(b []byte) *reader {
+// newReader reads the versions up to the newest.
+func newReader(b []byte, newest uint8) *reader {
 	r := &reader{b: b}
 	switch {
 	case len(b) == 0:
 		r.fail("no bytes")
-	case b[0] != binaryVersion:
+	case b[0] == 0 || b[0] > newest:
 		r.fail("encoded by another version of the program")
 	default:
-		r.off = 1
+		r.off, r.version = 1, b[0]
 		if len(b) <= sharedText {
 			r.shared = string(b)
 		}
@@ -240,8 +242,39 @@ func (r *reader) candidate(c *Candidate) {
 		return
 	}
 	b := r.b[r.off:]
-	for i, p := range [...]*float64{&c.Win, &c.WinLo, &c.WinHi, &c.Accept, &c.Value, &c.Price, &c.Prob} {
+	for i, p := range c.numbers() {
 		*p = math.Float64frombits(binary.LittleEndian.Uint64(b[8*i:]))
 	}
 	r.off += 7 * 8
+}
+
+// candidates reads what writer.candidates wrote.
+func (r *reader) candidates() []Candidate {
+	var seen [5]repeats
+	var id []byte
+	return list(r, minPacked, func(c *Candidate) {
+		same := int(r.byte())
+		if same > len(id) {
+			r.fail("an id shares more than the one before has")
+			return
+		}
+		n := r.count(1)
+		id = append(id[:same], r.b[r.off:r.off+n]...)
+		r.off += n
+		c.Partner = PartnerID(id)
+		flags := r.byte()
+		for k, x := range c.numbers() {
+			at := &seen[columnRepeats[k]]
+			if flags>>k&1 == 0 {
+				*x = math.Float64frombits(at[r.byte()])
+				continue
+			}
+			bits := r.uint64()
+			at[placeOf(bits)] = bits
+			*x = math.Float64frombits(bits)
+		}
+		if flags>>7 != 0 {
+			r.fail("a candidate has more numbers than this program knows")
+		}
+	})
 }

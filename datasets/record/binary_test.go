@@ -6,6 +6,7 @@ import (
 	"math"
 	"reflect"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -131,7 +132,7 @@ func TestBinaryRoundTrip(t *testing.T) {
 func TestBinaryRefuses(t *testing.T) {
 	for _, c := range codecs {
 		b := c.encode(c.blank())
-		b[0] = binaryVersion + 1
+		b[0] = max(binaryVersion, b[0]) + 1
 		if err := c.decode(b, c.blank()); KindOf(err) != Incompatible {
 			t.Errorf("%s of another version: %v, want incompatible", c.name, err)
 		}
@@ -140,6 +141,19 @@ func TestBinaryRefuses(t *testing.T) {
 	e[2] = 0x7f // the type's position
 	if err := DecodeEvent(e, new(Event)); KindOf(err) != Incompatible {
 		t.Errorf("an event type beyond the list: %v, want incompatible", err)
+	}
+	for what, first := range map[string][]byte{
+		"shares an id with nobody":    append([]byte{1, 0, 0}, make([]byte, 7)...),
+		"has more numbers than seven": append([]byte{0, 0, 0x80}, make([]byte, 7)...),
+	} {
+		var w writer
+		w.candidates(make([]Candidate, 1))
+		d := AppendDecision(nil, &Decision{IndexVersion: 1 << 40, Candidates: make([]Candidate, 1)})
+		at := bytes.Index(d, append([]byte{0}, w.b...)) // after no refusals
+		copy(d[at+2:], first)
+		if err := DecodeDecision(d, new(Decision)); KindOf(err) != Incompatible {
+			t.Errorf("a candidate that %s: %v, want incompatible", what, err)
+		}
 	}
 }
 
@@ -160,6 +174,65 @@ func TestBinaryHostileLengths(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Candidates that share ids and numbers come back as they were, in fewer bytes;
+// and a decision in the layout of version 1 still reads the same.
+func TestCandidatesPack(t *testing.T) {
+	number := rapid.SampledFrom([]float64{0, math.Copysign(0, -1), 0.25, 1, math.Inf(1), math.NaN(), 1e-9})
+	id := rapid.StringMatching("(part|partner-|" + strings.Repeat("long", 70) + ")[0-9]{0,2}")
+	rapid.Check(t, func(t *rapid.T) {
+		want := &Decision{ID: "d", Lead: "l", Policy: "p", IndexVersion: 1 << 40}
+		for range rapid.IntRange(0, 40).Draw(t, "n") {
+			c := Candidate{Partner: PartnerID(id.Draw(t, "id"))}
+			for _, x := range c.numbers() {
+				if *x = number.Draw(t, "number"); rapid.Bool().Draw(t, "odd") {
+					*x = rapid.Float64().Draw(t, "of its own")
+				}
+			}
+			want.Candidates = append(want.Candidates, c)
+		}
+		for version, b := range [][]byte{1: firstVersion(want), 2: AppendDecision(nil, want)} {
+			if b == nil {
+				continue
+			}
+			var got Decision
+			if err := DecodeDecision(b, &got); err != nil {
+				t.Fatalf("version %d: %v", version, err)
+			}
+			// By their bits: a NaN is not equal to itself.
+			if !bytes.Equal(firstVersion(&got), firstVersion(want)) {
+				t.Fatalf("version %d:\ngot  %+v\nwant %+v", version, got, *want)
+			}
+		}
+	})
+	d := benchDecision(500)
+	for i := range d.Candidates {
+		d.Candidates[i].WinLo, d.Candidates[i].WinHi, d.Candidates[i].Prob = d.Candidates[i].Win, 0.5, math.Exp(float64(-i))
+	}
+	if packed, plain := len(AppendDecision(nil, d)), len(firstVersion(d)); 2*packed > plain {
+		t.Errorf("%d bytes, plain %d", packed, plain)
+	}
+}
+
+// firstVersion is a decision that refused nobody, as version 1 wrote it. It finds
+// where the candidates go by the index version.
+func firstVersion(d *Decision) []byte {
+	rest := *d
+	rest.Candidates = nil
+	b := AppendDecision(nil, &rest)
+	b[0] = 1
+	var w writer
+	w.uint(d.IndexVersion)
+	w.uint(0) // refusals
+	head := w.b
+	at := bytes.Index(b, append(head, 0)) // no candidates
+	w.b = append(bytes.Clone(b[:at]), head...)
+	w.uint(uint64(len(d.Candidates)))
+	for i := range d.Candidates {
+		w.candidate(&d.Candidates[i])
+	}
+	return append(w.b, b[at+len(head)+1:]...)
 }
 
 func fuzzCodec(f *testing.F, c codec) {
@@ -191,14 +264,18 @@ func fuzzCodec(f *testing.F, c codec) {
 	})
 }
 
-func FuzzDecodeEvent(f *testing.F)    { fuzzCodec(f, codecs[0]) }
-func FuzzDecodePartner(f *testing.F)  { fuzzCodec(f, codecs[1]) }
-func FuzzDecodeLead(f *testing.F)     { fuzzCodec(f, codecs[2]) }
-func FuzzDecodeOffer(f *testing.F)    { fuzzCodec(f, codecs[3]) }
-func FuzzDecodeDecision(f *testing.F) { fuzzCodec(f, codecs[4]) }
+func FuzzDecodeEvent(f *testing.F)   { fuzzCodec(f, codecs[0]) }
+func FuzzDecodePartner(f *testing.F) { fuzzCodec(f, codecs[1]) }
+func FuzzDecodeLead(f *testing.F)    { fuzzCodec(f, codecs[2]) }
+func FuzzDecodeOffer(f *testing.F)   { fuzzCodec(f, codecs[3]) }
+func FuzzDecodeDecision(f *testing.F) {
+	f.Add(firstVersion(benchDecision(3)))
+	f.Add(AppendDecision(nil, benchDecision(3)))
+	fuzzCodec(f, codecs[4])
+}
 
 func benchDecision(candidates int) *Decision {
-	d := &Decision{ID: "01931b7e-0000-7000-8000-000000000000", Lead: "lead-1", Policy: "default:abc", At: time.Unix(1e9, 5).UTC()}
+	d := &Decision{ID: "01931b7e-0000-7000-8000-000000000000", Lead: "lead-1", Policy: "default:abc", At: time.Unix(1e9, 5).UTC(), IndexVersion: 1 << 40}
 	for i := range candidates {
 		d.Candidates = append(d.Candidates, Candidate{Partner: PartnerID(fmt.Sprintf("partner-%05d", i)),
 			Win: 1 / float64(i+1), Value: math.Sqrt(float64(i))})

@@ -28,8 +28,12 @@ func WithBand(c Calibrator, raw, y, w []float64) (Calibrator, error) {
 }
 
 func (m *banded) Calibrate(raw float64) (p, lo, hi float64) {
-	p, _, _ = m.Calibrator.Calibrate(raw)
-	_, lo, hi = m.band.Calibrate(raw)
+	if c, ok := m.Calibrator.(*curve); ok {
+		p = c.probability(raw)
+	} else {
+		p, _, _ = m.Calibrator.Calibrate(raw)
+	}
+	lo, hi = m.band.interval(raw)
 	return p, min(lo, p), max(hi, p)
 }
 

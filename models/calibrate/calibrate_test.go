@@ -323,6 +323,15 @@ func BenchmarkCalibrate(b *testing.B) {
 				m.Calibrate(.37)
 			}
 		})
+		banded, err := calibrate.WithBand(m, raw, y, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(string(kind)+"/band", func(b *testing.B) {
+			for b.Loop() {
+				banded.Calibrate(.37)
+			}
+		})
 	}
 }
 

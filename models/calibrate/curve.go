@@ -39,9 +39,19 @@ func (m *curve) Calibrate(raw float64) (p, lo, hi float64) {
 			variance += x[i] * m.cov[i][j] * x[j]
 		}
 	}
-	at, half := m.a*u+m.b*v+m.c, z95*math.Sqrt(max(variance, 0))
+	at, half := m.at(u, v), z95*math.Sqrt(max(variance, 0))
 	return inside(sigmoid(at)), inside(sigmoid(at - half)), inside(sigmoid(at + half))
 }
+
+// probability is Calibrate without the interval.
+func (m *curve) probability(raw float64) float64 {
+	if math.IsNaN(raw) {
+		return m.rate
+	}
+	return inside(sigmoid(m.at(m.inputs(cut(raw)))))
+}
+
+func (m *curve) at(u, v float64) float64 { return m.a*u + m.b*v + m.c }
 
 // fitPlatt smooths the targets as Platt does, to (n1+1)/(n1+2) and 1/(n0+2), so
 // that perfectly parted scores still give a finite slope.

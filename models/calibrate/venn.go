@@ -2,7 +2,6 @@ package calibrate
 
 import (
 	"math"
-	"slices"
 	"sort"
 
 	"bellwether/models/wire"
@@ -109,21 +108,29 @@ func cross(a, b, c point) float64 {
 func (m *vennAbers) Kind() Kind { return VennAbers }
 
 func (m *vennAbers) Calibrate(raw float64) (p, lo, hi float64) {
+	lo, hi = m.interval(raw)
 	if math.IsNaN(raw) {
-		return m.baseRate, 0, 1
+		return m.baseRate, lo, hi
 	}
-	raw = cut(raw)
-	lo, hi = 0, 1
-	if i := sort.Search(len(m.x0), func(i int) bool { return m.x0[i] > raw }); i > 0 {
-		lo = m.p0[i-1]
-	}
-	if i, _ := slices.BinarySearch(m.x1, raw); i < len(m.x1) {
-		hi = m.p1[i]
-	}
-	hi = max(hi, lo)
 	// p1/(1-p0+p1), written so that each rounded step is monotone in both: a sum
 	// that holds p1 above and below the line is not, in the last bit.
 	return inside(min(max(1/(1+(1-lo)/hi), lo), hi)), lo, hi
+}
+
+// interval is Calibrate without the probability.
+func (m *vennAbers) interval(raw float64) (lo, hi float64) {
+	lo, hi = 0, 1
+	if math.IsNaN(raw) {
+		return lo, hi
+	}
+	raw = cut(raw)
+	if i := sort.Search(len(m.x0), func(i int) bool { return m.x0[i] > raw }); i > 0 {
+		lo = m.p0[i-1]
+	}
+	if i := sort.SearchFloat64s(m.x1, raw); i < len(m.x1) {
+		hi = m.p1[i]
+	}
+	return lo, max(hi, lo)
 }
 
 func (m *vennAbers) MarshalBinary() ([]byte, error) {

@@ -163,9 +163,9 @@ func TestLargeTrees(t *testing.T) {
 			t.Errorf("%d leaves: %v of the last", c.leaves, p[0])
 		}
 		if ok {
-			half := models.Half{Words: make([]uint64, f.Words())}
-			f.Reach(half.Words, 0, nil)
-			if f.Scores(p, half, []models.Half{half}, row); p[0] != float64(c.leaves-1) {
+			words := make([]uint64, f.Words())
+			f.Reach(words, 0, nil)
+			if f.Scores(p, words, [][]uint64{words}, row); p[0] != float64(c.leaves-1) {
 				t.Errorf("%d leaves: %v of the last in parts", c.leaves, p[0])
 			}
 		}

@@ -116,7 +116,7 @@ const stackWords = 1024
 
 // Scores implements models.Factored. It allocates nothing while there are no
 // more than 1,024 trees.
-func (f *factored) Scores(dst []float64, of models.Half, candidates []models.Half, pairs []float64) {
+func (f *factored) Scores(dst []float64, of []uint64, candidates [][]uint64, pairs []float64) {
 	var stack [stackWords]uint64
 	words := stack[:]
 	if len(f.full) > stackWords {
@@ -125,8 +125,8 @@ func (f *factored) Scores(dst []float64, of models.Half, candidates []models.Hal
 	words = words[:len(f.full)]
 	w := len(f.own[sidePair])
 	for i := range dst {
-		for t, a := range of.Words[:len(words)] {
-			words[t] = a & candidates[i].Words[t]
+		for t, a := range of[:len(words)] {
+			words[t] = a & candidates[i][t]
 		}
 		f.test(words, sidePair, pairs[i*w:(i+1)*w])
 		dst[i] = f.m.sum(func(tree int) float64 {

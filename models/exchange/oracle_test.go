@@ -223,18 +223,18 @@ func inParts(t *testing.T, m *exchange.Model, table *models.Table, answers []flo
 		t.Fatalf("%s of %d trees cannot be split", m.Origin(), m.Trees())
 	}
 	n := table.Len()
-	halves := make([]models.Half, n)
+	halves := make([][]uint64, n)
 	var pairs []float64
 	for i := range halves {
 		own := []float64{table.X[1][i], table.X[3][i]}
-		halves[i] = models.Half{Own: own, Words: make([]uint64, f.Words())}
-		f.Reach(halves[i].Words, 1, own)
+		halves[i] = make([]uint64, f.Words())
+		f.Reach(halves[i], 1, own)
 		pairs = append(pairs, table.X[2][i])
 	}
 	got := make([]float64, n)
 	for i := range n {
-		of := models.Half{Own: []float64{table.X[0][i]}, Words: make([]uint64, f.Words())}
-		f.Reach(of.Words, 0, of.Own)
+		of := make([]uint64, f.Words())
+		f.Reach(of, 0, []float64{table.X[0][i]})
 		f.Scores(got, of, halves, pairs)
 		if got[i] != answers[i] {
 			t.Errorf("%s: row %d in parts %v, whole %v", m.Origin(), i, got[i], answers[i])

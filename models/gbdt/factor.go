@@ -2,6 +2,7 @@ package gbdt
 
 import (
 	"math/bits"
+	"slices"
 
 	"bellwether/models"
 	"bellwether/models/target"
@@ -41,8 +42,9 @@ type factored struct {
 	ends   *stepsAt  // of a model of Hazard; else nil
 	table  []uint64  // every input's rows of words, one a bin
 	sides  [sides][]asked
-	pairs  int        // inputs of the pair's side
-	width  [sides]int // columns of each side
+	keys   [sides][]int // columns of the other sides that pairs are looked up by: their keys stand behind the words
+	pairs  int          // inputs of the pair's side
+	width  [sides]int   // columns of each side
 }
 
 // asked is a column, or a pair of columns, and the inputs made of it.
@@ -53,7 +55,8 @@ type asked struct {
 	inputs []reach
 }
 
-// place is where a column stands: its side, and its place there.
+// place is where a column stands: its side, and its place there, which is that of
+// its key where a pair is looked up by it.
 type place struct{ side, at int }
 
 var nowhere = place{side: sides}
@@ -173,12 +176,27 @@ func (f *factored) ask(m *Model, side []uint8, under [][]uint64) {
 		at := q.a.side
 		if q.b != nowhere && q.b.side != at {
 			at = sidePair
+			f.keyed(&q.a)
+			f.keyed(&q.b)
 		}
 		f.sides[at] = append(f.sides[at], q)
 	}
 	for _, q := range f.sides[sidePair] {
 		f.pairs += len(q.inputs)
 	}
+}
+
+// keyed lets the key of a column be kept with what its side says.
+func (f *factored) keyed(p *place) {
+	if p.side == sidePair {
+		return
+	}
+	at := slices.Index(f.keys[p.side], p.at)
+	if at < 0 {
+		at = len(f.keys[p.side])
+		f.keys[p.side] = append(f.keys[p.side], p.at)
+	}
+	p.at = at
 }
 
 // asker is a node that tests an input.
@@ -215,11 +233,16 @@ func (f *factored) tabulate(trees []tree, tests []asker, under [][]uint64, bins 
 }
 
 // Words implements models.Factored.
-func (f *factored) Words() int { return len(f.full) }
+func (f *factored) Words() int {
+	return len(f.full) + max(len(f.keys[sideCase]), len(f.keys[sideCandidate]))
+}
 
 // Reach implements models.Factored.
 func (f *factored) Reach(dst []uint64, side uint8, own []float64) {
-	copy(dst, f.full)
+	for i, at := range f.keys[side] {
+		dst[len(f.full)+i] = target.Key(own[at])
+	}
+	dst = dst[:copy(dst, f.full)]
 	for i := range f.sides[side] {
 		q := &f.sides[side][i]
 		if q.levels == nil {
@@ -249,7 +272,7 @@ const stackPairs = 128
 
 // Scores implements models.Factored. It allocates nothing while the trees look
 // at no more than 128 inputs of the pair.
-func (f *factored) Scores(dst []float64, of models.Half, candidates []models.Half, pairs []float64) {
+func (f *factored) Scores(dst []float64, of []uint64, candidates [][]uint64, pairs []float64) {
 	var stack [stackPairs * lanes]uint32
 	rows := stack[:]
 	if f.pairs > stackPairs {
@@ -259,29 +282,29 @@ func (f *factored) Scores(dst []float64, of models.Half, candidates []models.Hal
 	w := f.width[sidePair]
 	for i := 0; i < len(dst); i += lanes {
 		n := min(lanes, len(dst)-i)
-		f.find(rows, of.Own, candidates[i:i+n], pairs[i*w:(i+n)*w])
+		f.find(rows, of, candidates[i:i+n], pairs[i*w:(i+n)*w])
 		for r := range n {
-			own, asked := candidates[i+r].Words, rows[r*f.pairs:(r+1)*f.pairs]
-			next := candidates[min(i+r+1, len(candidates)-1)].Words
+			own, asked := candidates[i+r], rows[r*f.pairs:(r+1)*f.pairs]
+			next := candidates[min(i+r+1, len(candidates)-1)]
 			if f.ends != nil {
-				dst[i+r] = f.answerEnds(of.Words, own, next, asked)
+				dst[i+r] = f.answerEnds(of, own, next, asked)
 				continue
 			}
-			dst[i+r] = f.loss.link(f.base + f.fastSum(of.Words, own, next, asked))
+			dst[i+r] = f.loss.link(f.base + f.fastSum(of, own, next, asked))
 		}
 	}
 }
 
 // find writes which row of the table each input of the pair's side leaves:
 // rows[r*f.pairs+k] for candidate r and input k.
-func (f *factored) find(rows []uint32, of []float64, candidates []models.Half, pairs []float64) {
+func (f *factored) find(rows []uint32, of []uint64, candidates [][]uint64, pairs []float64) {
 	var bins [lanes]uint8
 	k, words, step := 0, uint32(len(f.full)), f.width[sidePair]
 	for i := range f.sides[sidePair] {
 		q := &f.sides[sidePair][i]
 		if q.levels != nil {
 			for r := range candidates {
-				at := q.levels.Find(q.key(of, candidates[r].Own, pairs[r*step:])) + 1
+				at := q.levels.Find(f.key(q, of, candidates[r], pairs[r*step:])) + 1
 				for j, in := range q.inputs {
 					rows[r*f.pairs+k+j] = uint32(in.row) + words*uint32(in.bins[at])
 				}
@@ -304,13 +327,21 @@ func (f *factored) find(rows []uint32, of []float64, candidates []models.Half, p
 }
 
 // key is the level of a row given by its sides.
-func (q *asked) key(of, own, pair []float64) uint64 {
-	from := [sides][]float64{of, own, pair}
-	key := target.Key(from[q.a.side][q.a.at])
-	if q.b != nowhere {
-		key = target.Pair(key, target.Key(from[q.b.side][q.b.at]))
+func (f *factored) key(q *asked, of, own []uint64, pair []float64) uint64 {
+	of, own = of[len(f.full):], own[len(f.full):]
+	part := func(p place) uint64 {
+		switch p.side {
+		case sideCase:
+			return of[p.at]
+		case sideCandidate:
+			return own[p.at]
+		}
+		return target.Key(pair[p.at])
 	}
-	return key
+	if q.b == nowhere {
+		return part(q.a)
+	}
+	return target.Pair(part(q.a), part(q.b))
 }
 
 // sum adds up the values of the leaves that a, b and the rows of the table

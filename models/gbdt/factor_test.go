@@ -51,6 +51,41 @@ func aged(t *models.Table) *models.Table {
 	return &u
 }
 
+// The same where pairs of columns decide, whichever sides the two are of, and one
+// column is in two pairs.
+func TestFactoredPairsArePredict(t *testing.T) {
+	train := chained(20_000, 1)
+	fitted, err := gbdt.Learner{Trees: 12, Threads: 1}.Fit(t.Context(), train, nil, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := auc(predict(t, fitted, train), train.Y); a < 0.75 {
+		t.Fatalf("AUC %v: the pairs were not found", a)
+	}
+	rows := chained(100, 2)
+	rows.X[0][5], rows.X[1][5], rows.X[2][7] = models.Code("never seen"), math.NaN(), math.NaN()
+	for sides := range 27 {
+		side := []uint8{uint8(sides % 3), uint8(sides / 3 % 3), uint8(sides / 9)}
+		f, ok := fitted.(models.Factorer).Factor(side)
+		if !ok {
+			t.Fatal("cannot be factored")
+		}
+		checkFactored(t, f, fitted, side, rows)
+	}
+}
+
+// chained is pairTable with a third column: half of the labels are told by the
+// first two, half by the last two.
+func chained(n int, seed uint64) *models.Table {
+	tab := pairTable(n, seed)
+	tab.Columns = append(tab.Columns, models.Column{Name: "c", Kind: models.Category})
+	tab.X = append(tab.X, pairTable(n, seed+100).X[0])
+	for i := range n / 2 {
+		tab.Y[i] = float64(mix(math.Float64bits(tab.X[1][i])^math.Float64bits(tab.X[2][i])>>1) % 2)
+	}
+	return tab
+}
+
 // checkFactored scores each row as the first candidate's of its case, with the
 // rows after it as the others: every candidate's answer is that of the row made
 // of the case's columns and its own.
@@ -59,28 +94,29 @@ func checkFactored(t *testing.T, f models.Factored, fitted models.Model, side []
 	for i := 0; i < rows.Len(); i += 7 {
 		n := min(1+i%19, rows.Len()-i)
 		whole := make([]float64, 0, n*rows.Width())
-		of, candidates, pairs := models.Half{}, make([]models.Half, n), []float64(nil)
+		of, candidates, pairs := make([]uint64, f.Words()), make([][]uint64, n), []float64(nil)
+		var ofCase []float64
 		for r := range n {
+			var own []float64
 			for j, col := range rows.X {
 				x := col[i+r]
 				switch side[j] {
 				case 0:
 					x = col[i]
 					if r == 0 {
-						of.Own = append(of.Own, x)
+						ofCase = append(ofCase, x)
 					}
 				case 1:
-					candidates[r].Own = append(candidates[r].Own, x)
+					own = append(own, x)
 				default:
 					pairs = append(pairs, x)
 				}
 				whole = append(whole, x)
 			}
-			candidates[r].Words = make([]uint64, f.Words())
-			f.Reach(candidates[r].Words, 1, candidates[r].Own)
+			candidates[r] = make([]uint64, f.Words())
+			f.Reach(candidates[r], 1, own)
 		}
-		of.Words = make([]uint64, f.Words())
-		f.Reach(of.Words, 0, of.Own)
+		f.Reach(of, 0, ofCase)
 		got, want := make([]float64, n), make([]float64, n)
 		f.Scores(got, of, candidates, pairs)
 		fitted.(models.RowsPredictor).PredictRows(want, whole)
@@ -126,33 +162,32 @@ func benchmarkFactored(b *testing.B, l gbdt.Learner) {
 	}
 	f, _ := fitted.(models.Factorer).Factor(side)
 	rows := numbersTable(n, width, 2)
-	var flat, pairs []float64
-	var of models.Half
-	candidates := make([]models.Half, n)
+	var flat, pairs, ofCase []float64
+	of, candidates := make([]uint64, f.Words()), make([][]uint64, n)
 	for i := range n {
+		var own []float64
 		for j, col := range rows.X {
 			x := col[i]
 			switch side[j] {
 			case 0:
 				if x = col[0]; i == 0 {
-					of.Own = append(of.Own, x)
+					ofCase = append(ofCase, x)
 				}
 			case 1:
-				candidates[i].Own = append(candidates[i].Own, x)
+				own = append(own, x)
 			default:
 				pairs = append(pairs, x)
 			}
 			flat = append(flat, x)
 		}
-		candidates[i].Words = make([]uint64, f.Words())
-		f.Reach(candidates[i].Words, 1, candidates[i].Own)
+		candidates[i] = make([]uint64, f.Words())
+		f.Reach(candidates[i], 1, own)
 	}
-	of.Words = make([]uint64, f.Words())
 	dst := make([]float64, n)
 	b.Run("by-parts", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			f.Reach(of.Words, 0, of.Own)
+			f.Reach(of, 0, ofCase)
 			f.Scores(dst, of, candidates, pairs)
 		}
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/candidate")

@@ -2,6 +2,7 @@ package gbdt
 
 import (
 	"fmt"
+	"math"
 	"sync"
 
 	"gonum.org/v1/gonum/integrate/quad"
@@ -88,8 +89,14 @@ type edge struct {
 
 // steps is a tree as its Shapley values need it.
 type steps struct {
-	tree  tree
+	forks []fork
 	edges []edge // of each node
+}
+
+// fork is a node with children.
+type fork struct {
+	walker
+	same uint32 // of its children's edges
 }
 
 // group is the trees of one rule.
@@ -174,7 +181,7 @@ func longestWay(t tree) int {
 }
 
 func newSteps(t tree, n int) steps {
-	s := steps{tree: t, edges: make([]edge, len(t))}
+	s := steps{edges: make([]edge, len(t))}
 	s.edges[0].z = 1
 	t.ways(func(i, k, same uint32) {
 		kid := t[i].kid
@@ -187,6 +194,10 @@ func newSteps(t tree, n int) steps {
 			z: max(share*above, leastShare), above: above}
 		if t[k].kid == 0 {
 			s.edges[k].leaf = t[k].value
+		}
+		if k == kid {
+			off, thr := t[i].test.packed()
+			s.forks = append(s.forks, fork{walker{kid, t[i].test.mask, uint16(t[i].test.input), off, thr}, same})
 		}
 	})
 	return s
@@ -252,15 +263,12 @@ func (g *group) add(w *shapleyWork) {
 // walk finds which edges the row passes.
 func (s *steps) walk(w *shapleyWork) {
 	w.open[0] = 1
-	for i := range s.tree {
-		at := &s.tree[i]
-		if at.kid == 0 {
-			continue
-		}
-		right := at.test.right(w.bins[int(at.test.input)*lanes])
-		open := w.open[s.edges[at.kid].same]
-		w.open[at.kid] = open * float64(1-right)
-		w.open[at.kid+1] = open * float64(right)
+	for i := range s.forks {
+		f := &s.forks[i]
+		right := uint64(goesRight(w.bins[uint(f.slot)*lanes], f.off, f.thr, f.mask))
+		open := math.Float64bits(w.open[f.same]) // of 0 or 1
+		w.open[f.kid] = math.Float64frombits(open & (right - 1))
+		w.open[f.kid+1] = math.Float64frombits(open & -right)
 	}
 }
 

@@ -35,17 +35,21 @@ func mix(x uint64) uint64 {
 // Lookup finds the number of a key among distinct ones: open addressing in one
 // block of memory, no allocation to read. The zero value holds nothing.
 type Lookup struct {
-	keys  []uint64
-	place []uint32 // number+1 of the key, 0 for a free place
+	slots []slot
 	shift uint
+}
+
+// slot is a key and its number+1; 0 for a free place. The two are read together.
+type slot struct {
+	key    uint64
+	number uint32
 }
 
 // NewLookup numbers distinct keys in the order given.
 func NewLookup(distinct []uint64) *Lookup {
 	l := newLookup(len(distinct))
 	for i, k := range distinct {
-		p := l.find(k)
-		l.keys[p], l.place[p] = k, uint32(i+1)
+		l.slots[l.find(k)] = slot{k, uint32(i + 1)}
 	}
 	return l
 }
@@ -56,17 +60,16 @@ func newLookup(n int) *Lookup {
 		size *= 2
 	}
 	return &Lookup{
-		keys:  make([]uint64, size),
-		place: make([]uint32, size),
+		slots: make([]slot, size),
 		shift: uint(64 - bits.TrailingZeros(uint(size))),
 	}
 }
 
 // find returns the place of k, or the free place where it belongs.
 func (l *Lookup) find(k uint64) int {
-	last := len(l.keys) - 1
+	last := len(l.slots) - 1
 	for p := int(mix(k) >> l.shift); ; p = (p + 1) & last {
-		if l.place[p] == 0 || l.keys[p] == k {
+		if s := &l.slots[p]; s.number == 0 || s.key == k {
 			return p
 		}
 	}
@@ -74,10 +77,10 @@ func (l *Lookup) find(k uint64) int {
 
 // Find returns the number of k, or -1.
 func (l *Lookup) Find(k uint64) int {
-	if len(l.place) == 0 {
+	if len(l.slots) == 0 {
 		return -1
 	}
-	return int(l.place[l.find(k)]) - 1
+	return int(l.slots[l.find(k)].number) - 1
 }
 
 // Intern numbers the distinct keys of a column in ascending order of key, so
@@ -88,15 +91,15 @@ func Intern(keys []uint64) (group []uint32, distinct []uint64) {
 	l := newLookup(16)
 	for i, k := range keys {
 		p := l.find(k)
-		if l.place[p] == 0 {
+		if l.slots[p].number == 0 {
 			distinct = append(distinct, k)
-			if 2*len(distinct) > len(l.keys) {
+			if 2*len(distinct) > len(l.slots) {
 				l = NewLookup(distinct)
 				p = l.find(k)
 			}
-			l.keys[p], l.place[p] = k, uint32(len(distinct))
+			l.slots[p] = slot{k, uint32(len(distinct))}
 		}
-		group[i] = l.place[p] - 1
+		group[i] = l.slots[p].number - 1
 	}
 	byKey := make([]uint32, len(distinct))
 	for i := range byKey {

@@ -272,7 +272,7 @@ func (p *Predictor) Factor(side []uint8) (*Factored, bool) {
 
 // Probabilities writes the same bits as PredictRows for the row of a case and
 // each of its candidates; see models.Factored.
-func (f *Factored) Probabilities(dst []Probability, of models.Half, candidates []models.Half, pairs []float64, s *Scratch) {
+func (f *Factored) Probabilities(dst []Probability, of []uint64, candidates [][]uint64, pairs []float64, s *Scratch) {
 	s.raw = slices.Grow(s.raw[:0], len(dst))[:len(dst)]
 	f.Scores(s.raw, of, candidates, pairs)
 	for i, r := range s.raw {

@@ -26,10 +26,19 @@ type put struct {
 	item  int           // the value is the position of the batch's item with this number, counted from 1
 }
 
-// Append adds a log item and returns its place in the batch. encode appends the
-// record to the slice it is given.
+// NewItem makes a log item for AppendItem. encode appends the record to the slice
+// it is given.
+func NewItem(kind Kind, encode func(dst []byte) []byte) []byte {
+	return encode(appendHeader(nil, kind, time.Time{}))
+}
+
+// Append adds a log item and returns its place in the batch; see NewItem.
 func (b *Batch) Append(kind Kind, encode func(dst []byte) []byte) int {
-	item := encode(appendHeader(nil, kind, time.Time{}))
+	return b.AppendItem(NewItem(kind, encode))
+}
+
+// AppendItem is Append for an item made before; it is the batch's from then on.
+func (b *Batch) AppendItem(item []byte) int {
 	b.items = append(b.items, item)
 	b.size += len(item)
 	return len(b.items) - 1
