@@ -29,6 +29,7 @@
 //	i hash(32)                hash of the request, decision id: an idempotency key; expires
 //	s position(8) chunk(4)    snapshot of the live state as of a position; chunk 0, written
 //	                          last, holds its fingerprint, the parts' names, lengths and sums
+//	h position(8) chunk(4)    the same of the state that partners are judged by
 //
 // Positions and chunk numbers are big endian, so that key order is log order.
 // Items at or beyond head are left over from a batch larger than one Badger

@@ -435,7 +435,7 @@ func TestSnapshots(t *testing.T) {
 	large := strings.Repeat("0123456789", 100_000)
 	save := func(pos uint64, fingerprint string) {
 		t.Helper()
-		err := s.SaveSnapshot(Snapshot{Position: pos, Fingerprint: fingerprint, Parts: []Part{
+		err := s.SaveSnapshot(Snapshot{Fold: Live, Position: pos, Fingerprint: fingerprint, Parts: []Part{
 			{"state", []byte(fmt.Sprint(pos, large))}, {"empty", nil}, {"index", []byte("i")}}})
 		if err != nil {
 			t.Fatal(err)
@@ -443,7 +443,7 @@ func TestSnapshots(t *testing.T) {
 	}
 	load := func(fingerprint string, notBeyond uint64) string {
 		t.Helper()
-		snap, err := s.LoadSnapshot(fingerprint, notBeyond)
+		snap, err := s.LoadSnapshot(Live, fingerprint, notBeyond)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -469,15 +469,22 @@ func TestSnapshots(t *testing.T) {
 	check("f", 100, "10")
 	check("g", 100, "20")
 	check("f", 9, "none") // the snapshot at 0 is one too many
+	if err := s.SaveSnapshot(Snapshot{Fold: Health, Position: 25, Fingerprint: "g"}); err != nil {
+		t.Fatal(err)
+	}
+	check("g", 100, "20") // the other fold's is not ours, and pushes out none
 	save(30, "g")
 	check("g", 29, "20")
+	if snap, err := s.LoadSnapshot(Health, "g", 100); err != nil || snap == nil || snap.Position != 25 {
+		t.Errorf("the other fold's snapshot is %v, %v", snap, err)
+	}
 	check("f", 100, "none")
-	if err := s.update(func(txn *badger.Txn) error { return txn.Set(chunkKey(snapshotKey(30), 1), []byte("damage")) }); err != nil {
+	if err := s.update(func(txn *badger.Txn) error { return txn.Set(chunkKey(snapshotKey(Live, 30), 1), []byte("damage")) }); err != nil {
 		t.Fatal(err)
 	}
 	check("g", 100, "20")
 	// One without its first chunk is unfinished.
-	if err := s.update(func(txn *badger.Txn) error { return txn.Set(chunkKey(snapshotKey(40), 1), []byte("x")) }); err != nil {
+	if err := s.update(func(txn *badger.Txn) error { return txn.Set(chunkKey(snapshotKey(Live, 40), 1), []byte("x")) }); err != nil {
 		t.Fatal(err)
 	}
 	check("g", 100, "20")
