@@ -278,3 +278,27 @@ func TestStandings(t *testing.T) {
 	_, err = b.Promote(ctx, churnName, number(bad))
 	want(t, err, record.Incompatible, "churn@v2")
 }
+
+// TestAmountsWithoutAModel: features convert amounts as the policy does, though
+// no model says how.
+func TestAmountsWithoutAModel(t *testing.T) {
+	b := newBench(t, func(c *Config, _ *store.Options) { c.Policy.Rates = map[string]float64{"USD": 0.5} })
+	decide := func(m record.Money) *record.Decision {
+		l := lead("l1")
+		l.Value = m
+		r, err := b.Preview(ctx, l, RouteOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Decision
+	}
+	euros, dollars := decide(record.Money{Amount: 1_000_000, Currency: "EUR"}), decide(record.Money{Amount: 2_000_000, Currency: "USD"})
+	other := decide(record.Money{Amount: 2_000_000, Currency: "EUR"})
+	if euros.Fingerprint != dollars.Fingerprint || euros.Fingerprint == other.Fingerprint {
+		t.Errorf("features of 10,000 euros are %x, of 20,000 half-euro dollars %x, of 20,000 euros %x", euros.Fingerprint, dollars.Fingerprint, other.Fingerprint)
+	}
+	r := b.route("l2")
+	if err := b.Replay(ctx, r.Decision.ID); err != nil {
+		t.Error(err)
+	}
+}
