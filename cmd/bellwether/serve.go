@@ -40,7 +40,7 @@ type serveConfig struct {
 }
 
 type storeConfig struct {
-	MinFreeMB uint64 `yaml:"min_free_mb"` // free disk space below which writing stops; 0: 256
+	MinFreeMB uint64 `yaml:"min_free_mb"` // free disk space below which writing stops, at least store.LeastFree; 0: 256
 }
 
 func serveCommand(s *streams) *cobra.Command {
@@ -141,6 +141,9 @@ func readServeConfig(path string) (serveConfig, error) {
 	}
 	if err := c.Policy.Check(); err != nil {
 		return c, record.Errorf(record.Invalid, path, "policy: %w", err)
+	}
+	if mb, least := c.Store.MinFreeMB, uint64(store.LeastFree>>20); mb != 0 && mb < least {
+		return c, record.Errorf(record.Invalid, path, "store: min_free_mb is %d: the store's own files may take up to %d MB after the last write that was let in, and a disk that is full by then ends the process; give %d or more, or leave it out for 256", mb, least, least)
 	}
 	return c, nil
 }

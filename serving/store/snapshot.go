@@ -43,7 +43,11 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // SaveSnapshot writes a snapshot and removes all but the newest few.
 func (s *Store) SaveSnapshot(snap Snapshot) error {
-	if err := s.Writable(); err != nil {
+	size := uint64(0)
+	for _, p := range snap.Parts {
+		size += uint64(len(p.Body))
+	}
+	if err := s.room(size); err != nil {
 		return err
 	}
 	base := snapshotKey(snap.Fold, snap.Position)
@@ -176,6 +180,7 @@ func readSnapshot(txn *badger.Txn, of Fold, at uint64, head []byte, fingerprint 
 		if r.bad {
 			break
 		}
+		p.Body = make([]byte, 0, min(size, math.MaxUint32)) // of one piece: pieces that grow are garbage
 		for uint64(len(p.Body)) < size {
 			chunk++
 			item, err := txn.Get(chunkKey(base, chunk))

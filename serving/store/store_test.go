@@ -286,6 +286,10 @@ func TestNearlyFullDisk(t *testing.T) {
 	if err := s.SaveSnapshot(Snapshot{}); record.KindOf(err) != record.Exhausted {
 		t.Fatalf("snapshot on a nearly full disk: %v", err)
 	}
+	free = 101 << 20
+	if err := s.SaveSnapshot(Snapshot{Fold: Live, Parts: []Part{{"state", make([]byte, 2<<20)}}}); record.KindOf(err) != record.Exhausted {
+		t.Fatalf("snapshot larger than what is left: %v", err)
+	}
 	free = 1 << 30
 	flush(t, s)
 	if got := log(t, s); got != "0=a 1=b" {
@@ -303,7 +307,7 @@ func TestFullFileSystem(t *testing.T) {
 	}
 	t.Cleanup(func() { syscall.Unmount(dir, 0) })
 	path := filepath.Join(dir, "store")
-	s := open(t, path, Options{MinFree: 100 << 20})
+	s := open(t, path, Options{MinFree: LeastFree})
 	ballast := filepath.Join(dir, "ballast")
 	if err := os.WriteFile(ballast, make([]byte, 40<<20), 0o600); err != nil {
 		t.Fatal(err)
