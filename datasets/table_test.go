@@ -172,6 +172,24 @@ func TestReadTableErrors(t *testing.T) {
 	}
 }
 
+// A slip in a column of numbers makes it one of categories: that is told.
+func TestNearlyNumbers(t *testing.T) {
+	for text, want := range map[string]string{
+		strings.Repeat("1\n", 20) + "abc\n":     `line 22 has "abc"`,
+		strings.Repeat("1\n", 20) + "1e999\n":   `line 22 has "1e999"`,
+		strings.Repeat("1\nabc\n", 20):          "", // codes, some of digits
+		strings.Repeat("1\n", 20) + "NA\n2.5\n": "",
+	} {
+		_, info, err := ReadTable(tableFile(t, "t.csv", "a\n"+text), TableOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Columns[0].Doubt; got != want {
+			t.Errorf("of %q it is said: %q, want %q", text, got, want)
+		}
+	}
+}
+
 // A few rows that do not fit are left out, counted and named.
 func TestRaggedRowsAreCounted(t *testing.T) {
 	text := "a,b\n" + strings.Repeat("1,2\n", 50) + "1,2,3\n" + strings.Repeat("1,2\n", 50) + "1\n"
@@ -421,6 +439,9 @@ func TestAppendColumns(t *testing.T) {
 	b, err := os.ReadFile(filepath.Join(dir, "out.csv"))
 	if err != nil || !strings.HasPrefix(string(b), "id,name,n,p\n1,\"a, b\",007,0\n2,c,,\n") {
 		t.Errorf("%.60s, %v", b, err)
+	}
+	if err := AppendColumns(in, filepath.Join(dir, "none", "out.csv"), TableOptions{}, added); err == nil || !strings.Contains(err.Error(), "make it first") {
+		t.Errorf("into a directory that is not there: %v", err)
 	}
 	if err := AppendColumns(in, filepath.Join(dir, "out.xlsx"), TableOptions{}, added); err == nil || !strings.Contains(err.Error(), ".parquet") {
 		t.Errorf("unknown format: %v", err)

@@ -7,7 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -35,6 +38,9 @@ func appendColumns(in, out string, o TableOptions, added []AddedColumn) error {
 	toCSV := strings.HasSuffix(out, ".csv") || strings.HasSuffix(out, ".csv.gz")
 	if !toCSV && !strings.HasSuffix(out, ".parquet") {
 		return errors.New("the name must end in .csv, .csv.gz or .parquet")
+	}
+	if _, err := os.Stat(filepath.Dir(out)); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no directory %s: make it first", filepath.Dir(out))
 	}
 	src, err := openTable(in, TableOptions{})
 	if err != nil {

@@ -66,6 +66,9 @@ func Start(ctx context.Context, st *store.Store, reg *registry.Registry, cfg Con
 	if err != nil {
 		return nil, err
 	}
+	if e.win.model == nil && e.win.refused.err == nil {
+		e.cfg.Logger.Info("no win model is published: answering by rules and shrunk rates")
+	}
 	e.run(context.WithoutCancel(ctx))
 	return e, nil
 }

@@ -256,7 +256,6 @@ func (e *Engine) startingModel() winModel {
 	none := winModel{set: bareSet(&e.cfg.Policy)}
 	a, err := e.registry.Load(winName, "")
 	if errors.Is(err, registry.ErrNotFound) {
-		e.cfg.Logger.Info("no win model is published: answering by rules and shrunk rates")
 		return none
 	}
 	if err == nil {
