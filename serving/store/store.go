@@ -201,7 +201,7 @@ func openError(dir string, err error) error {
 	if strings.Contains(err.Error(), "directory lock") || errors.Is(err, syscall.EWOULDBLOCK) {
 		return record.Errorf(record.Unavailable, "open store", "%s is in use by another process: stop that server, or give --store another directory (%w)", dir, err)
 	}
-	if errors.Is(err, syscall.ENOSPC) {
+	if errors.Is(err, syscall.ENOSPC) || strings.Contains(err.Error(), syscall.ENOSPC.Error()) { // Badger wraps some as text
 		return record.Errorf(record.Exhausted, "open store", "no space left for %s: free some and start again (%w)", dir, err)
 	}
 	return record.Errorf(record.Internal, "open store", "%s: %w", dir, err)

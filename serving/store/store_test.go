@@ -273,6 +273,20 @@ func TestOpenAFile(t *testing.T) {
 	}
 }
 
+func TestOpenOnAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skipf("no right to mount a small file system here: %v", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(dir, 0) })
+	if err := os.WriteFile(filepath.Join(dir, "ballast"), make([]byte, 64<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(filepath.Join(dir, "store"), Options{}); record.KindOf(err) != record.Exhausted || !strings.Contains(err.Error(), "free some") {
+		t.Fatalf("opened on a full disk: %v", err)
+	}
+}
+
 func TestNearlyFullDisk(t *testing.T) {
 	free := uint64(1 << 30)
 	s := open(t, t.TempDir(), Options{MinFree: 100 << 20, Free: func(string) (uint64, error) { return free, nil }})
