@@ -11,9 +11,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"bellwether/datasets/record"
 	"bellwether/models"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -395,6 +397,21 @@ func TestWriteParquetIsWholeOrNotThere(t *testing.T) {
 		t.Errorf("err %v", err)
 	}
 	if left, _ := os.ReadDir(filepath.Dir(path)); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestTableOntoAFullDisk(t *testing.T) {
+	in, dir := tableFile(t, "t.csv", "a\n"+strings.Repeat("1234567\n", 10_000)), t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=16k"); err != nil {
+		t.Skipf("no right to mount a small file system here: %v", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(dir, 0) })
+	err := AppendColumns(in, filepath.Join(dir, "out.csv"), TableOptions{}, []AddedColumn{{"b", make([]float64, 10_000)}})
+	if record.KindOf(err) != record.Exhausted || strings.Count(err.Error(), "no space") != 1 || !strings.Contains(err.Error(), "free some space") {
+		t.Errorf("onto a full disk: %v", err)
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
 	}
 }
