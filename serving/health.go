@@ -205,8 +205,6 @@ func (e *Engine) startingChurn() churnModel {
 	}
 	e.cfg.Logger.Error("the churn model in force cannot be used: judging by hand-set weights", "error", err)
 	none.refused.err = err
-	if a != nil {
-		none.refused.version = a.Version
-	}
+	none.refused.version, _ = e.registry.Current(churnName) // none named: poll tells once more
 	return none
 }

@@ -266,9 +266,7 @@ func (e *Engine) startingModel() winModel {
 	}
 	e.cfg.Logger.Error("the win model in force cannot be used: answering by rules and shrunk rates", "error", err)
 	none.refused.err = err
-	if a != nil {
-		none.refused.version = a.Version
-	}
+	none.refused.version, _ = e.registry.Current(winName) // none named: poll tells once more
 	return none
 }
 

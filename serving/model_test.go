@@ -1,10 +1,15 @@
 package serving
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -193,6 +198,29 @@ func TestModelsThatDoNotFitAreRefused(t *testing.T) {
 		if _, err := reg.Promote(winName, number(good)); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A model whose files are damaged is told when the engine starts, and not again
+// at every look.
+func TestADamagedModelIsToldOnce(t *testing.T) {
+	b := newBench(t, nil)
+	for _, name := range []string{winName, churnName} {
+		v := publish(t, b.dir, name, features.Schema{}, 1, nil)
+		if _, err := b.Promote(ctx, name, number(v)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(b.dir, name, "v1", featuresFile), []byte("{}"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var log bytes.Buffer
+	b.cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	b.restart()
+	b.poll(ctx, winName)
+	b.poll(ctx, churnName)
+	if n := strings.Count(log.String(), "features.json is not what was published"); n != 2 {
+		t.Errorf("two damaged models are told %d times: %s", n, &log)
 	}
 }
 
