@@ -10,6 +10,7 @@ import (
 	"bellwether/datasets/record"
 	"bellwether/features"
 	"bellwether/health"
+	"bellwether/models/registry"
 	"bellwether/serving/store"
 )
 
@@ -124,5 +125,37 @@ func TestVigilStartsFromItsSnapshot(t *testing.T) {
 	again = vigil{folder: b.folder}
 	if _, err := again.turn(w.model, b.clock.now()); err != nil || again.next != w.next {
 		t.Errorf("over a damaged snapshot it starts at %d, %v", again.next, err)
+	}
+}
+
+// TestSettled: an engine started after Settle has nothing to fold, neither for
+// leads nor for standings.
+func TestSettled(t *testing.T) {
+	clock := newClock()
+	cfg := clock.config()
+	st, err := store.Open("", store.Options{InMemory: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	if _, err := Load(ctx, st, history(20, 10, 20), nil); err != nil {
+		t.Fatal(err)
+	}
+	reg, err := registry.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Settle(ctx, st, reg, cfg); err != nil {
+		t.Fatal(err)
+	}
+	e := start(t, st, cfg, t.TempDir())
+	defer e.Close()
+	b, err := e.folder.fromSnapshot(e.win.set, cfg.Policy, st.Head(), time.Time{})
+	if err != nil || b.next != st.Head() {
+		t.Errorf("the book begins at %d of %d, %v", b.next, st.Head(), err)
+	}
+	v := vigil{folder: e.folder}
+	if _, err := v.turn(churnModel{set: e.win.set}, clock.now()); err != nil || v.next != st.Head() {
+		t.Errorf("standings begin at %d of %d, %v", v.next, st.Head(), err)
 	}
 }
