@@ -533,7 +533,7 @@ func (s *source) time(text string) (time.Time, error) {
 			return t.UTC(), nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%q does not look like %s: give the format in line %d of the mapping", faultText(text), strings.Join(s.formats, " or "), s.line)
+	return time.Time{}, fmt.Errorf("%q does not look like %s: give the format in line %d of the mapping", faultText(text), strings.Join(s.spelled, " or "), s.line)
 }
 
 // MinorUnits reads a decimal amount, with a point, as minor units of a currency.

@@ -62,7 +62,8 @@ type source struct {
 	values   map[string]string
 	unmapped string // what becomes of a value not in values: keep, drop, reject
 	fallback *string
-	formats  []string
+	formats  []string // layouts
+	spelled  []string // the same as the mapping has them
 	zone     *time.Location
 	split    string
 	decimal  string
@@ -319,7 +320,7 @@ func (m *Mapping) field(e *emit, key, n *yaml.Node) (fieldSource, error) {
 		return f, m.errorf(n, "field %s is not a time: it has no format or zone", f.target)
 	}
 	if f.field.Type == "time" && f.from.formats == nil {
-		f.from.formats = []string{time.RFC3339}
+		f.from.formats, f.from.spelled = []string{time.RFC3339}, []string{"rfc3339 (2006-01-02T15:04:05Z)"}
 	}
 	return f, nil
 }
@@ -374,7 +375,7 @@ func (m *Mapping) source(n *yaml.Node, what string) (*source, error) {
 		if err != nil {
 			return nil, m.errorf(n, "%s: %v", what, err)
 		}
-		s.formats = append(s.formats, layout)
+		s.formats, s.spelled = append(s.formats, layout), append(s.spelled, f)
 	}
 	if present["zone"] {
 		if s.zone, err = time.LoadLocation(zone); err != nil {

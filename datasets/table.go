@@ -54,6 +54,7 @@ type ColumnInfo struct {
 	Missing int         `json:"missing"`
 	Levels  []Level     `json:"levels,omitempty"` // of a category, the most frequent first; at most maxLevels
 	More    bool        `json:"more,omitempty"`   // there are other levels
+	Doubt   string      `json:"doubt,omitempty"`  // why a category whose values nearly all look like numbers is none of numbers
 }
 
 // Level is one value of a category.
@@ -81,7 +82,8 @@ type rawColumn struct {
 	date   bool
 	values []float64 // NaN where missing; Code of the text for a category
 	levels levels
-	doubt  string // why a date column is ambiguous; "" if it is not
+	doubt  string // why a date column is ambiguous, or a column is none of numbers; "" if there is no doubt
+	nearly bool   // a category whose values nearly all look like numbers
 }
 
 // levels counts the texts of a category.
@@ -229,6 +231,9 @@ func assemble(raws []rawColumn, o TableOptions, info *TableInfo) (*models.Table,
 
 func (c *rawColumn) describe() ColumnInfo {
 	d := ColumnInfo{Name: c.name, Kind: c.kind, Date: c.date, Levels: c.levels.sorted(), More: c.levels.more}
+	if c.nearly {
+		d.Doubt = c.doubt
+	}
 	for _, v := range c.values {
 		if math.IsNaN(v) {
 			d.Missing++

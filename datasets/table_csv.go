@@ -209,7 +209,7 @@ func (s *csvTable) each(o TableOptions, sum hash.Hash, f func(line int, header b
 			bad(parse.StartLine, parse.Err.Error())
 			continue
 		case errors.Is(err, io.ErrUnexpectedEOF):
-			return fmt.Errorf("the file is cut off: %w", err)
+			return fmt.Errorf("the file is cut off (%w): copy or export it again", err)
 		case err != nil:
 			return err
 		}
@@ -317,13 +317,23 @@ type guess struct {
 	input *models.Column // the input wanted, if inputs were named
 	fits  layoutSet
 	seen  bool
+	words int // values that look like no number
+	count int // those that do
 	line  int // where the last layout was given up, and for which text
 	text  string
 }
 
 // look narrows the guess by one value.
 func (g *guess) look(line int, text string) {
-	if g.fits == 0 || missing[text] {
+	if missing[text] {
+		return
+	}
+	if plausible(text) {
+		g.count++
+	} else {
+		g.words++
+	}
+	if g.fits == 0 {
 		return
 	}
 	for i := range layouts {
@@ -374,6 +384,10 @@ func plausible(text string) bool {
 	return true
 }
 
+// nearlyNumbers is how many values that look like numbers a category has for
+// each that does not, from which on that one is likely a slip.
+const nearlyNumbers = 20
+
 // isNumber reports whether every value seen is a number, and one was.
 func (g *guess) isNumber() bool { return g.seen && g.fits&(decimalPoint|decimalComma) != 0 }
 
@@ -390,6 +404,7 @@ func (g *guess) settle(c *rawColumn) error {
 		}
 		c.kind = models.Category
 		c.doubt = fmt.Sprintf("line %d has %q", g.line, excerpt(g.text))
+		c.nearly = g.count >= nearlyNumbers*max(g.words, 1)
 		return nil
 	}
 	first := g.fits.first()

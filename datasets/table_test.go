@@ -11,9 +11,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"bellwether/datasets/record"
 	"bellwether/models"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -169,6 +171,24 @@ func TestReadTableErrors(t *testing.T) {
 	}
 	if _, _, err := ReadTable(path, TableOptions{}); err == nil || !strings.Contains(err.Error(), "cut off") {
 		t.Errorf("cut gzip: %v", err)
+	}
+}
+
+// A slip in a column of numbers makes it one of categories: that is told.
+func TestNearlyNumbers(t *testing.T) {
+	for text, want := range map[string]string{
+		strings.Repeat("1\n", 20) + "abc\n":     `line 22 has "abc"`,
+		strings.Repeat("1\n", 20) + "1e999\n":   `line 22 has "1e999"`,
+		strings.Repeat("1\nabc\n", 20):          "", // codes, some of digits
+		strings.Repeat("1\n", 20) + "NA\n2.5\n": "",
+	} {
+		_, info, err := ReadTable(tableFile(t, "t.csv", "a\n"+text), TableOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Columns[0].Doubt; got != want {
+			t.Errorf("of %q it is said: %q, want %q", text, got, want)
+		}
 	}
 }
 
@@ -381,6 +401,21 @@ func TestWriteParquetIsWholeOrNotThere(t *testing.T) {
 	}
 }
 
+func TestTableOntoAFullDisk(t *testing.T) {
+	in, dir := tableFile(t, "t.csv", "a\n"+strings.Repeat("1234567\n", 10_000)), t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=16k"); err != nil {
+		t.Skipf("no right to mount a small file system here: %v", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(dir, 0) })
+	err := AppendColumns(in, filepath.Join(dir, "out.csv"), TableOptions{}, []AddedColumn{{"b", make([]float64, 10_000)}})
+	if record.KindOf(err) != record.Exhausted || strings.Count(err.Error(), "no space") != 1 || !strings.Contains(err.Error(), "free some space") {
+		t.Errorf("onto a full disk: %v", err)
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
 func TestAppendColumns(t *testing.T) {
 	text := "id,name,n\n1,\"a, b\",007\nbad\n" + strings.Repeat("2,c,\n", 20)
 	in := tableFile(t, "in.csv.gz", text)
@@ -421,6 +456,9 @@ func TestAppendColumns(t *testing.T) {
 	b, err := os.ReadFile(filepath.Join(dir, "out.csv"))
 	if err != nil || !strings.HasPrefix(string(b), "id,name,n,p\n1,\"a, b\",007,0\n2,c,,\n") {
 		t.Errorf("%.60s, %v", b, err)
+	}
+	if err := AppendColumns(in, filepath.Join(dir, "none", "out.csv"), TableOptions{}, added); err == nil || !strings.Contains(err.Error(), "make it first") {
+		t.Errorf("into a directory that is not there: %v", err)
 	}
 	if err := AppendColumns(in, filepath.Join(dir, "out.xlsx"), TableOptions{}, added); err == nil || !strings.Contains(err.Error(), ".parquet") {
 		t.Errorf("unknown format: %v", err)

@@ -2,12 +2,16 @@ package datasets
 
 import (
 	"bufio"
+	"cmp"
 	"compress/gzip"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -25,7 +29,11 @@ import (
 // there whole or not at all. A column of a CSV file is
 // float64 in Parquet if all of it are numbers, and text otherwise.
 func AppendColumns(in, out string, o TableOptions, added []AddedColumn) error {
-	if err := appendColumns(in, out, o, added); err != nil {
+	err := appendColumns(in, out, o, added)
+	if record.KindOf(err) == record.Exhausted {
+		return err
+	}
+	if err != nil {
 		return record.Errorf(record.Invalid, "write table", "%s: %w", out, err)
 	}
 	return nil
@@ -35,6 +43,9 @@ func appendColumns(in, out string, o TableOptions, added []AddedColumn) error {
 	toCSV := strings.HasSuffix(out, ".csv") || strings.HasSuffix(out, ".csv.gz")
 	if !toCSV && !strings.HasSuffix(out, ".parquet") {
 		return errors.New("the name must end in .csv, .csv.gz or .parquet")
+	}
+	if _, err := os.Stat(filepath.Dir(out)); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no directory %s: make it first", filepath.Dir(out))
 	}
 	src, err := openTable(in, TableOptions{})
 	if err != nil {
@@ -122,11 +133,11 @@ func appendCSV(out string, each eachRow, sep rune, added []AddedColumn) error {
 			return to.Write(line)
 		})
 		to.Flush()
-		err = errors.Join(err, to.Error())
+		err = cmp.Or(err, to.Error())
 		if zip != nil {
-			err = errors.Join(err, zip.Close())
+			err = cmp.Or(err, zip.Close())
 		}
-		return errors.Join(err, buffer.Flush())
+		return cmp.Or(err, buffer.Flush())
 	})
 }
 

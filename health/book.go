@@ -21,6 +21,7 @@ type Book struct {
 	deals      map[record.DealID]*dealing // those open, and those that may still be corrected
 	currencies map[string]int             // how often each was met
 	recent     recall[effect]
+	visits     recall[visit] // apart, and small: portal use is most of a log
 }
 
 // ledger is one partner's part of the book. Days count from 1970.
@@ -88,13 +89,24 @@ func (b *Book) ledger(id record.PartnerID) *ledger {
 	return l
 }
 
-// portalWeight is what one visit counts in portal engagement: reading something
-// costs more than logging in, learning more than reading.
-var portalWeight = map[record.EventType]float32{record.PortalLogin: 1, record.PortalDownload: 2, record.TrainingView: 3}
+// portalWeight is what one visit counts in portal engagement, 0 for what is
+// none: reading something costs more than logging in, learning more than reading.
+func portalWeight(kind record.EventType) float32 {
+	switch kind {
+	case record.PortalLogin:
+		return 1
+	case record.PortalDownload:
+		return 2
+	case record.TrainingView:
+		return 3
+	}
+	return 0
+}
 
 // Observe takes in one event; what it does not need it ignores.
 func (b *Book) Observe(e *record.Event) {
 	today := dayOf(e.Known())
+	b.visits.turn(today)
 	if b.recent.turn(today) {
 		maps.DeleteFunc(b.deals, func(_ record.DealID, d *dealing) bool {
 			return d.known <= today-settledDays && d.steps[len(d.steps)-1].kind != record.Touch
@@ -104,21 +116,24 @@ func (b *Book) Observe(e *record.Event) {
 	if e.Partner == "" {
 		return
 	}
+	l, day, id := b.ledger(e.Partner), dayOf(e.At), key(e.ID)
+	qualifies := slices.Contains(b.qualifying, e.Type)
+	if qualifies {
+		l.activity = addOn(l.activity, day, 1)
+	}
+	if w := portalWeight(e.Type); w > 0 {
+		l.portal = addOn(l.portal, day, w)
+		b.visits.put(id, visit{l, day, int8(w), qualifies})
+		return
+	}
 	if e.Amount.Currency != "" {
 		b.currencies[e.Amount.Currency]++
-	}
-	l, day, id := b.ledger(e.Partner), dayOf(e.At), key(e.ID)
-	if slices.Contains(b.qualifying, e.Type) {
-		l.activity = addOn(l.activity, day, 1)
 	}
 	switch e.Type {
 	case record.Applied, record.Onboarded:
 		l.starts.add(occasion{id, e.At.Unix(), today})
 	case record.Survey:
 		l.surveys = append(l.surveys, scored{day, float32(e.Numbers["score"]), id})
-	case record.PortalLogin, record.PortalDownload, record.TrainingView:
-		l.portal = addOn(l.portal, day, portalWeight[e.Type])
-		return
 	case record.Touch, record.DealLost:
 		b.step(e, step{id: id, kind: e.Type, partner: e.Partner}, today)
 	case record.DealWon:

@@ -12,7 +12,7 @@ import (
 // correctDays is for how long at least after an event became known a later one
 // may correct it (Supersedes). From the moment the correction is known, Book and
 // Labels stand as if the first had never been: it is the same in features.
-// Portal use and merged partners are not corrected.
+// Mergers may be corrected for ever.
 const correctDays = 91
 
 // settledDays is after how long no correction can reach an event any more.
@@ -112,8 +112,23 @@ type effect struct {
 	currency string
 }
 
+// visit is what a portal event counted in the book.
+type visit struct {
+	of        *ledger
+	day       int32
+	weight    int8
+	qualifies bool
+}
+
 // takeBack undoes what an event counted.
 func (b *Book) takeBack(id uint64) {
+	if v, ok := b.visits.take(id); ok {
+		v.of.portal = takeOff(v.of.portal, v.day, float32(v.weight))
+		if v.qualifies {
+			v.of.activity = takeOff(v.of.activity, v.day, 1)
+		}
+		return
+	}
 	e, ok := b.recent.take(id)
 	if !ok {
 		return
@@ -122,7 +137,7 @@ func (b *Book) takeBack(id uint64) {
 		b.currencies[e.currency]--
 	}
 	if slices.Contains(b.qualifying, e.kind) {
-		e.of.activity = takeOff(e.of.activity, e.day)
+		e.of.activity = takeOff(e.of.activity, e.day, 1)
 	}
 	switch e.kind {
 	case record.Applied, record.Onboarded:
@@ -138,13 +153,13 @@ func (b *Book) takeBack(id uint64) {
 	}
 }
 
-// takeOff takes one from a day's amount.
-func takeOff(list []dated, day int32) []dated {
+// takeOff takes from a day's amount.
+func takeOff(list []dated, day int32, amount float32) []dated {
 	i := slices.IndexFunc(list, func(d dated) bool { return d.day == day })
 	if i < 0 {
 		return list
 	}
-	if list[i].amount--; list[i].amount == 0 {
+	if list[i].amount -= amount; list[i].amount == 0 {
 		return slices.Delete(list, i, i+1)
 	}
 	return list

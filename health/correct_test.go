@@ -17,7 +17,7 @@ import (
 // correct another that became known in the correctDays before.
 func drawCorrected(t *rapid.T) []*record.Event {
 	kinds := []record.EventType{record.DealWon, record.DealWon, record.DealWon, record.DealLost, record.Touch, record.Touch, record.OrderPlaced, record.Survey,
-		record.Applied, record.Onboarded, record.ContractLapsed, record.ContractRenewed, record.PortalLogin, record.Payout, record.PartnerMerged}
+		record.Applied, record.Onboarded, record.ContractLapsed, record.ContractRenewed, record.PortalLogin, record.TrainingView, record.Payout, record.PartnerMerged}
 	word := func(name string, words ...string) string { return rapid.SampledFrom(words).Draw(t, name) }
 	var log []*record.Event
 	now := date("2025-01-01")
@@ -28,15 +28,12 @@ func drawCorrected(t *rapid.T) []*record.Event {
 			Partner: record.PartnerID(word("partner", "p", "q", "r")), Deal: record.DealID(word("deal", "", "d1", "d2")),
 			Amount:  record.Money{Amount: int64(100 * i), Currency: word("currency", "EUR", "USD")},
 			Numbers: map[string]float64{"score": float64(i % 11)}, Products: []string{"a", "b", "a"}[:i%4]}
-		switch e.Type {
-		case record.PartnerMerged:
+		if e.Type == record.PartnerMerged {
 			e.Other = record.PartnerID(word("other", "p", "q", "r"))
-		case record.PortalLogin:
-			e.Amount = record.Money{}
 		}
 		var near []record.EventID
 		for _, o := range log {
-			if dayOf(now)-dayOf(o.KnownAt) <= correctDays && o.Type != record.PortalLogin && o.Type != record.PartnerMerged {
+			if dayOf(now)-dayOf(o.KnownAt) <= correctDays {
 				near = append(near, o.ID)
 			}
 		}
@@ -49,17 +46,19 @@ func drawCorrected(t *rapid.T) []*record.Event {
 }
 
 // stands returns the events of a log that stand as far as was known at a
-// moment: what a later one corrects has never been. Mergers stand always.
+// moment: what a later one corrects has never been. Mergers count from the
+// beginning, and so do their corrections.
 func stands(log []*record.Event, at time.Time) []*record.Event {
-	corrected := map[record.EventID]bool{}
+	corrected, ever := map[record.EventID]bool{}, map[record.EventID]bool{}
 	for _, e := range log {
+		ever[e.Supersedes] = true
 		if !e.KnownAt.After(at) {
 			corrected[e.Supersedes] = true
 		}
 	}
 	var out []*record.Event
 	for _, e := range log {
-		if e.Type == record.PartnerMerged || !e.KnownAt.After(at) && !corrected[e.ID] {
+		if merger := e.Type == record.PartnerMerged; merger && !ever[e.ID] || !merger && !e.KnownAt.After(at) && !corrected[e.ID] {
 			plain := *e
 			plain.Supersedes = ""
 			out = append(out, &plain)

@@ -10,6 +10,8 @@
 //
 // Labels and Book fold events in the order in which they became known and use
 // none before that; what a later event corrects counts until the correction is
-// known, and not from then on. Everything here is pure: no disk, clock, network, goroutine
-// or random source; reports are written to a writer the caller gives.
+// known, and not from then on. A merger, which says who is who, counts from the
+// beginning, and so does its correction. Everything here is pure: no disk, clock,
+// network, goroutine or random source; reports are written to a writer the caller
+// gives.
 package health

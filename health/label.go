@@ -42,6 +42,8 @@ const Unknown = math.MaxInt64
 type Labels struct {
 	cfg      Config
 	partners map[record.PartnerID]*past
+	mergers  []merger      // those that stand, in the order known
+	merges   uint32        // how many were ever known
 	perDay   map[int32]int // qualifying events by day
 	covered  int32         // newest day that is no straggler, see Complete
 	stale    bool          // covered is to be found anew
@@ -50,15 +52,31 @@ type Labels struct {
 
 // past is what the label needs of one partner.
 type past struct {
-	days   []activeDay // ascending
-	turns  []turn      // in the order known
-	merged int64       // when it was absorbed into another, 0: was not
-	into   []*past     // those that absorbed it
+	days     []activeDay // ascending
+	turns    []turn      // in the order known
+	merged   int64       // when it was absorbed into another, 0: was not
+	absorbed []share     // by it, and by those it absorbed
+}
+
+// share is as much of a partner's past as was known before a merger.
+type share struct {
+	of     *past
+	before uint32 // the merger's number
 }
 
 type activeDay struct {
-	day int32 // days since 1970
+	day    int32  // days since 1970
+	merges uint32 // how many mergers were known before it
 	held
+}
+
+// merger handed the past of one partner on to another. It says who is who: it
+// counts from the beginning, and so does its correction.
+type merger struct {
+	id         uint64
+	number     uint32 // from 1
+	into, from *past
+	at         int64
 }
 
 // turn is an end of the partnership, or the taking up of it again.
@@ -149,7 +167,7 @@ func (l *Labels) Observe(e *record.Event) {
 		return
 	}
 	if slices.Contains(l.cfg.Qualifying, e.Type) {
-		l.past(e.Partner).active(activeDay{dayOf(e.At), h})
+		l.past(e.Partner).active(activeDay{dayOf(e.At), l.merges, h})
 		l.recent.put(h.id, l.past(e.Partner))
 		l.count(dayOf(e.At), 1)
 	}
@@ -163,7 +181,9 @@ func (l *Labels) Observe(e *record.Event) {
 			return
 		}
 	case record.PartnerMerged:
-		l.merge(e.Partner, e.Other, t.at)
+		l.merges++
+		l.mergers = append(l.mergers, merger{h.id, l.merges, l.past(e.Partner), l.past(e.Other), t.at})
+		l.mergers[len(l.mergers)-1].handOn()
 		return
 	default:
 		return
@@ -173,38 +193,27 @@ func (l *Labels) Observe(e *record.Event) {
 	l.recent.put(h.id, p)
 }
 
-// takeBack ends what an event says, as far as is known from then on.
+// takeBack ends what an event says, as far as is known from then on; a merger
+// has never been.
 func (l *Labels) takeBack(id uint64, from int64) {
+	if i := slices.IndexFunc(l.mergers, func(m merger) bool { return id != 0 && m.id == id }); i >= 0 {
+		l.mergers = slices.Delete(l.mergers, i, i+1)
+		l.handOnAnew()
+	}
 	p, ok := l.recent.take(id)
 	if !ok {
 		return
 	}
-	for _, d := range p.days {
-		if d.id == id {
-			l.count(d.day, -1)
-		}
-	}
-	p.end(id, from)
-}
-
-// end does so in a partner's past, and where it was handed on to.
-func (p *past) end(id uint64, from int64) {
-	found := false
 	for i := range p.days {
 		if d := &p.days[i]; d.id == id && d.until == Unknown {
-			d.until, found = from, true
+			d.until = from
+			l.count(d.day, -1)
 		}
 	}
 	for i := range p.turns {
 		if t := &p.turns[i]; t.id == id {
 			t.until = from
 		}
-	}
-	if !found {
-		return // partners may have absorbed each other
-	}
-	for _, q := range p.into {
-		q.end(id, from)
 	}
 }
 
@@ -232,16 +241,30 @@ func (p *past) settle(before int64) {
 	})
 }
 
-// merge hands the absorbed partner's past to the one that absorbed it.
-func (l *Labels) merge(into, from record.PartnerID, at int64) {
-	absorbed, p := l.past(from), l.past(into)
-	absorbed.merged = at
-	for _, d := range slices.Clone(absorbed.days) {
-		if !slices.Contains(p.days, d) { // it may have been there and back
-			p.active(d)
+// handOn gives the absorbed partner's past to the one that absorbed it, with
+// what that one had absorbed itself.
+func (m *merger) handOn() {
+	m.from.merged = m.at
+	for _, s := range append([]share{{m.from, m.number}}, m.from.absorbed...) {
+		i := slices.IndexFunc(m.into.absorbed, func(have share) bool { return have.of == s.of })
+		switch {
+		case s.of == m.into: // it has been there and back
+		case i < 0:
+			m.into.absorbed = append(m.into.absorbed, s)
+		default:
+			m.into.absorbed[i].before = max(m.into.absorbed[i].before, s.before)
 		}
 	}
-	absorbed.into = append(absorbed.into, p)
+}
+
+// handOnAnew does so for every merger that stands.
+func (l *Labels) handOnAnew() {
+	for _, p := range l.partners {
+		p.merged, p.absorbed = 0, nil
+	}
+	for i := range l.mergers {
+		l.mergers[i].handOn()
+	}
 }
 
 // Active reports whether the partner did anything qualifying in the ActiveDays
@@ -255,13 +278,20 @@ func (l *Labels) Active(id record.PartnerID, at time.Time) bool {
 	return p.activeWithin(day-int32(l.cfg.ActiveDays), day, at.Unix())
 }
 
-// within yields the activity on days in [from, to) that was known by known.
+// within yields the activity on days in [from, to) that was known by known, the
+// partner's own and what it absorbed.
 func (p *past) within(from, to int32, known int64) iter.Seq[activeDay] {
 	return func(yield func(activeDay) bool) {
-		i, _ := slices.BinarySearchFunc(p.days, from, func(a activeDay, d int32) int { return cmp.Compare(a.day, d) })
-		for ; i < len(p.days) && p.days[i].day < to; i++ {
-			if p.days[i].at(known) && !yield(p.days[i]) {
+		for _, a := range p.between(from, to) {
+			if a.at(known) && !yield(a) {
 				return
+			}
+		}
+		for _, s := range p.absorbed {
+			for _, a := range s.of.between(from, to) {
+				if a.merges < s.before && a.at(known) && !yield(a) {
+					return
+				}
 			}
 		}
 	}
@@ -273,6 +303,32 @@ func (p *past) activeWithin(from, to int32, known int64) bool {
 		return true
 	}
 	return false
+}
+
+// between returns the partner's own activity on the days in [from, to).
+func (p *past) between(from, to int32) []activeDay {
+	at := func(day int32) int {
+		i, _ := slices.BinarySearchFunc(p.days, day, func(a activeDay, d int32) int { return cmp.Compare(a.day, d) })
+		return i
+	}
+	return p.days[at(from):max(at(from), at(to))]
+}
+
+// all returns the partner's activity with what it absorbed, ascending.
+func (p *past) all() []activeDay {
+	if len(p.absorbed) == 0 {
+		return p.days
+	}
+	days := slices.Clone(p.days)
+	for _, s := range p.absorbed {
+		for _, a := range s.of.days {
+			if a.merges < s.before {
+				days = append(days, a)
+			}
+		}
+	}
+	slices.SortStableFunc(days, func(a, b activeDay) int { return cmp.Compare(a.day, b.day) })
+	return days
 }
 
 // Churn returns whether a partner left within the horizon from midnight at on
@@ -349,7 +405,7 @@ func (l *Labels) Habit(id record.PartnerID, at time.Time) (Habit, bool) {
 	}
 	var first, last int32
 	n := 0
-	for _, d := range p.days {
+	for _, d := range p.all() {
 		if d.day >= today || !d.at(at.Unix()) || n > 0 && d.day == last {
 			continue
 		}

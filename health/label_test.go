@@ -111,6 +111,10 @@ func TestMergeHandsOnThePast(t *testing.T) {
 	if y, _, counts := l.Churn("q", date("2025-06-01")); y != 0 || !counts {
 		t.Errorf("the absorbing partner: label %v counts %t, want 0 true", y, counts)
 	}
+	l.Observe(ev(record.DealWon, "2025-11-20")) // by the absorbed one, after it was handed on
+	if l.Active("q", date("2025-12-01")) || !l.Active("p", date("2025-12-01")) {
+		t.Error("what the absorbed partner did after the merger counts for the absorbing one")
+	}
 }
 
 // TestChurnAgainstPlain compares with a loop over all events.

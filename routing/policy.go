@@ -5,11 +5,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
 
 	"bellwether/datasets/record"
+	"bellwether/features"
 )
 
 // Policy is everything about a decision that a person may set. The zero Policy
@@ -185,6 +187,18 @@ func (p *Policy) Amount(m record.Money) (minor float64, ok bool) {
 	from, _ := record.MinorDigits(m.Currency)
 	to, _ := record.MinorDigits(p.currency())
 	return float64(m.Amount) * rate * math.Pow10(to-from), true
+}
+
+// Conversion makes features convert amounts as the policy does. A policy that
+// says nothing of currencies leaves amounts as they are.
+func (p *Policy) Conversion() features.Options {
+	if p.Currency == "" && len(p.Rates) == 0 {
+		return features.Options{}
+	}
+	o := features.Options{Base: p.currency(), Currency: map[string]float64{}}
+	maps.Copy(o.Currency, p.Rates)
+	o.Currency[o.Base] = 1
+	return o
 }
 
 func (p *Policy) currency() string {

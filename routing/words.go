@@ -2,6 +2,7 @@ package routing
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"strings"
 
@@ -22,7 +23,43 @@ type wording func(p *profile, x float64) phrase
 var wordings = worded()
 
 func worded() map[string]wording {
-	w := map[string]wording{
+	w := map[string]wording{}
+	for _, part := range []map[string]wording{ofRecord, ofPaper, ofWork, ofBusiness, ofFit} {
+		maps.Copy(w, part)
+	}
+	for name, did := range map[string]string{
+		"offer": "was last made an offer", "accept": "last accepted an offer", "win": "last won a deal", "order": "last placed an order",
+		"business": "last sold something", "first_business": "first sold something", "portal": "last used the portal",
+		"activity": "was last heard of", "message": "last wrote to us", "survey": "last answered a survey",
+	} {
+		w["partner_days_since_"+name] = of(did+" %s", ago)
+	}
+	for end, when := range windows {
+		countedOver(w, end, when)
+	}
+	return w
+}
+
+// countedOver says the features that count over a length of time.
+func countedOver(w map[string]wording, end, when string) {
+	for name, what := range map[string][2]string{
+		"offers": {"was made %s", "offer"}, "accepts": {"accepted %s", "offer"}, "declines": {"declined %s", "offer"}, "expiries": {"let %s expire", "offer"},
+		"wins": {"won %s", "deal"}, "losses": {"lost %s", "deal"}, "orders": {"placed %s", "order"}, "business": {"made %s", "sale"},
+		"registered": {"registered %s", "deal"}, "portal": {"used the portal %s", "time"}, "trainings": {"finished %s", "training"},
+		"support": {"had %s", "support case"}, "surveys": {"answered %s", "survey"}, "messages": {"wrote %s", "message"},
+		"touches": {"took part in our deals %s", "time"}, "activity": {"did something with us %s", "time"},
+	} {
+		w["partner_"+name+end] = counted(what[0]+" "+when, what[1])
+	}
+	for name, what := range map[string]string{"revenue": "won deals worth %s", "order_revenue": "placed orders worth %s", "business_revenue": "made sales worth %s", "payouts": "was paid %s"} {
+		w["partner_"+name+end] = func(p *profile, x float64) phrase { return p.money(what+" "+when, x) }
+	}
+}
+
+// The parts of wordings that are listed one by one.
+var (
+	// ofRecord says how often it wins and accepts, and what it is.
+	ofRecord = map[string]wording{
 		"partner_id": life, featDecided: life, featWinRate: life,
 		"partner_win_rate_364d":    wonOf("_364d", "in the last year"),
 		"partner_win_rate_91d":     wonOf("_91d", "in the last 3 months"),
@@ -34,7 +71,10 @@ func worded() map[string]wording {
 		"partner_kind":             func(p *profile, _ float64) phrase { return named("is of the kind %s", p.of.partner.Kind) },
 		"partner_parent":           func(p *profile, _ float64) phrase { return named("belongs to %s", string(p.of.partner.Parent)) },
 		"partner_region":           func(p *profile, _ float64) phrase { return named("sits in %s", p.of.partner.Home.Region) },
+	}
 
+	// ofPaper says what it says of itself, and what papers it holds.
+	ofPaper = map[string]wording{
 		"partner_competences":      counted("lists %s", "competence"),
 		"partner_territories":      territoriesInWords,
 		"partner_industries":       counted("lists %s", "industry"),
@@ -45,14 +85,20 @@ func worded() map[string]wording {
 		"partner_certificates":     counted("holds %s in force", "certificate"),
 		"partner_certificate_days": of("its next certificate ends in %s", span),
 		"partner_contract_days":    contractInWords,
+	}
 
+	// ofWork says how it handles what it is offered.
+	ofWork = map[string]wording{
 		"partner_response_hours":     of("answers offers in %s on average", hours),
 		"partner_response_hours_91d": of("answered offers in %s on average in the last 3 months", hours),
 		"partner_waiting":            counted("has %s of the last 4 weeks to answer", "offer"),
 		"partner_working":            counted("works on %s now", "lead"),
 		"partner_load":               of("has work in hand for %s", span),
 		"partner_week_load":          of("was offered %s of what it can take in a week", percent),
+	}
 
+	// ofBusiness says how its business goes.
+	ofBusiness = map[string]wording{
 		"partner_business_gap":      of("sells something every %s on average", span),
 		"partner_business_overdue":  of("its last sale is %s its usual pause ago", times),
 		"partner_business_trend":    of("sold %s as much in the last 4 weeks as in the months before", factor),
@@ -68,7 +114,10 @@ func worded() map[string]wording {
 		"partner_accounts":          counted("has to do with %s", "account"),
 		"partner_overlaps":          counted("shares business with %s", "account"),
 		"partner_integrations":      counted("has switched on %s", "integration"),
+	}
 
+	// ofFit says how it goes with the lead.
+	ofFit = map[string]wording{
 		"pair_competence_share":  of("is competent in %s of what the lead wants", percent),
 		"pair_competence_level":  levelInWords,
 		"pair_language_match":    whether("speaks the lead's language", "does not speak the lead's language"),
@@ -84,29 +133,7 @@ func worded() map[string]wording {
 		"pair_account_overlap":   counted("shares %s with this customer", "piece of business"),
 		featExpected:             of("is expected to win %s of leads like this one by its record", percent),
 	}
-	for name, did := range map[string]string{
-		"offer": "was last made an offer", "accept": "last accepted an offer", "win": "last won a deal", "order": "last placed an order",
-		"business": "last sold something", "first_business": "first sold something", "portal": "last used the portal",
-		"activity": "was last heard of", "message": "last wrote to us", "survey": "last answered a survey",
-	} {
-		w["partner_days_since_"+name] = of(did+" %s", ago)
-	}
-	for end, when := range windows {
-		for name, what := range map[string][2]string{
-			"offers": {"was made %s", "offer"}, "accepts": {"accepted %s", "offer"}, "declines": {"declined %s", "offer"}, "expiries": {"let %s expire", "offer"},
-			"wins": {"won %s", "deal"}, "losses": {"lost %s", "deal"}, "orders": {"placed %s", "order"}, "business": {"made %s", "sale"},
-			"registered": {"registered %s", "deal"}, "portal": {"used the portal %s", "time"}, "trainings": {"finished %s", "training"},
-			"support": {"had %s", "support case"}, "surveys": {"answered %s", "survey"}, "messages": {"wrote %s", "message"},
-			"touches": {"took part in our deals %s", "time"}, "activity": {"did something with us %s", "time"},
-		} {
-			w["partner_"+name+end] = counted(what[0]+" "+when, what[1])
-		}
-		for name, what := range map[string]string{"revenue": "won deals worth %s", "order_revenue": "placed orders worth %s", "business_revenue": "made sales worth %s", "payouts": "was paid %s"} {
-			w["partner_"+name+end] = func(p *profile, x float64) phrase { return p.money(what+" "+when, x) }
-		}
-	}
-	return w
-}
+)
 
 // windows are the lengths of time a feature may be counted over.
 var windows = map[string]string{"_7d": "in the last 7 days", "_28d": "in the last 4 weeks", "_91d": "in the last 3 months", "_364d": "in the last year", "_life": "so far"}

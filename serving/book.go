@@ -177,7 +177,7 @@ func (b *book) snapshot() (store.Snapshot, error) {
 		return store.Snapshot{}, err
 	}
 	other, err := json.Marshal(rest{b.last, b.versions, b.open.by})
-	return store.Snapshot{Position: b.next, Fingerprint: fingerprint(b.set, b.index.Policy()),
+	return store.Snapshot{Fold: store.Live, Position: b.next, Fingerprint: fingerprint(b.set, b.index.Policy()),
 		Parts: []store.Part{{Name: "state", Body: state}, {Name: "index", Body: index}, {Name: "rest", Body: other}}}, err
 }
 

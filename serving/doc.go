@@ -23,6 +23,10 @@
 // ticket not yet through fails, what was staged is dropped, writes stop, and the
 // book is rebuilt from disk before anything else is answered from it.
 //
+// Standings come of a second fold of the log on disk, of what was known by the
+// last midnight. Each fold has snapshots of its own, which only save folding: what
+// is said never depends on where a fold began.
+//
 // Time: items carry known_at = max(clock, last), so known_at never falls along
 // the log, and the state's midnights come at the same place in every fold.
 package serving

@@ -62,6 +62,33 @@ type tasks struct {
 // Start opens the book over a store and begins to answer. It returns when the
 // book is up to date with the log. The store is the engine's until Close.
 func Start(ctx context.Context, st *store.Store, reg *registry.Registry, cfg Config) (*Engine, error) {
+	e, err := ready(ctx, st, reg, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if e.win.model == nil && e.win.refused.err == nil {
+		e.cfg.Logger.Info("no win model is published: answering by rules and shrunk rates")
+	}
+	e.run(context.WithoutCancel(ctx))
+	return e, nil
+}
+
+// Settle folds a store's log and leaves snapshots, so that an engine started
+// later has nothing to fold. A store is settled after a load, and opened anew
+// before it is served from: what the two took of memory is then given back.
+func Settle(ctx context.Context, st *store.Store, reg *registry.Registry, cfg Config) error {
+	e, err := ready(ctx, st, reg, cfg)
+	if err == nil {
+		err = e.saveSnapshot(ctx)
+	}
+	if err == nil {
+		err = e.ward.refresh(ctx, e.stamp())
+	}
+	return err
+}
+
+// ready returns an engine up to date with the log, of which nothing runs yet.
+func ready(ctx context.Context, st *store.Store, reg *registry.Registry, cfg Config) (*Engine, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.Policy.Check(); err != nil {
 		return nil, err
@@ -86,7 +113,6 @@ func Start(ctx context.Context, st *store.Store, reg *registry.Registry, cfg Con
 	}
 	e.book.advance(cfg.Clock().UTC())
 	e.tasks.saved = e.book.next
-	e.run(context.WithoutCancel(ctx))
 	return e, nil
 }
 
@@ -410,6 +436,8 @@ type Status struct {
 	Recovered int    // times the book was rebuilt from disk since the start
 }
 
-// emptySet is the feature set of an engine without a model: every feature, no
-// attributes, and therefore the same in every run.
-func emptySet() *features.Set { return features.NewSet(features.Schema{}, features.Options{}) }
+// bareSet is the feature set of an engine without a model: every feature, no
+// attributes, and amounts converted as the policy says.
+func bareSet(p *routing.Policy) *features.Set {
+	return features.NewSet(features.Schema{}, p.Conversion())
+}

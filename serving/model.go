@@ -24,7 +24,7 @@ const (
 )
 
 // winModel is the win model the engine answers with, and the feature set it was
-// trained on. Without a model the set has every feature and no attributes.
+// trained on. Without a model the set is bareSet's.
 type winModel struct {
 	version registry.Version
 	set     *features.Set
@@ -253,10 +253,9 @@ func (e *Engine) takeWin(ctx context.Context, m winModel) error {
 // startingModel reads the win model in force. Without one that can be used the
 // engine starts on rules and shrunk rates.
 func (e *Engine) startingModel() winModel {
-	none := winModel{set: emptySet()}
+	none := winModel{set: bareSet(&e.cfg.Policy)}
 	a, err := e.registry.Load(winName, "")
 	if errors.Is(err, registry.ErrNotFound) {
-		e.cfg.Logger.Info("no win model is published: answering by rules and shrunk rates")
 		return none
 	}
 	if err == nil {
@@ -267,9 +266,7 @@ func (e *Engine) startingModel() winModel {
 	}
 	e.cfg.Logger.Error("the win model in force cannot be used: answering by rules and shrunk rates", "error", err)
 	none.refused.err = err
-	if a != nil {
-		none.refused.version = a.Version
-	}
+	none.refused.version, _ = e.registry.Current(winName) // none named: poll tells once more
 	return none
 }
 

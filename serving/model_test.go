@@ -1,10 +1,15 @@
 package serving
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -196,6 +201,29 @@ func TestModelsThatDoNotFitAreRefused(t *testing.T) {
 	}
 }
 
+// A model whose files are damaged is told when the engine starts, and not again
+// at every look.
+func TestADamagedModelIsToldOnce(t *testing.T) {
+	b := newBench(t, nil)
+	for _, name := range []string{winName, churnName} {
+		v := publish(t, b.dir, name, features.Schema{}, 1, nil)
+		if _, err := b.Promote(ctx, name, number(v)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(b.dir, name, "v1", featuresFile), []byte("{}"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var log bytes.Buffer
+	b.cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	b.restart()
+	b.poll(ctx, winName)
+	b.poll(ctx, churnName)
+	if n := strings.Count(log.String(), "features.json is not what was published"); n != 2 {
+		t.Errorf("two damaged models are told %d times: %s", n, &log)
+	}
+}
+
 func TestModelsInForceAreTakenUp(t *testing.T) {
 	b := newBench(t, func(c *Config, _ *store.Options) { c.PollEvery = 5 * time.Millisecond })
 	v := publish(t, b.dir, winName, withColour, 1, nil)
@@ -277,4 +305,28 @@ func TestStandings(t *testing.T) {
 	bad := publish(t, b.dir, churnName, features.Schema{}, 2, func(f map[string][]byte) { f[churnFile] = nil })
 	_, err = b.Promote(ctx, churnName, number(bad))
 	want(t, err, record.Incompatible, "churn@v2")
+}
+
+// TestAmountsWithoutAModel: features convert amounts as the policy does, though
+// no model says how.
+func TestAmountsWithoutAModel(t *testing.T) {
+	b := newBench(t, func(c *Config, _ *store.Options) { c.Policy.Rates = map[string]float64{"USD": 0.5} })
+	decide := func(m record.Money) *record.Decision {
+		l := lead("l1")
+		l.Value = m
+		r, err := b.Preview(ctx, l, RouteOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Decision
+	}
+	euros, dollars := decide(record.Money{Amount: 1_000_000, Currency: "EUR"}), decide(record.Money{Amount: 2_000_000, Currency: "USD"})
+	other := decide(record.Money{Amount: 2_000_000, Currency: "EUR"})
+	if euros.Fingerprint != dollars.Fingerprint || euros.Fingerprint == other.Fingerprint {
+		t.Errorf("features of 10,000 euros are %x, of 20,000 half-euro dollars %x, of 20,000 euros %x", euros.Fingerprint, dollars.Fingerprint, other.Fingerprint)
+	}
+	r := b.route("l2")
+	if err := b.Replay(ctx, r.Decision.ID); err != nil {
+		t.Error(err)
+	}
 }

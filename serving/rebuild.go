@@ -71,7 +71,7 @@ func (f folder) fromSnapshot(set *features.Set, policy routing.Policy, to uint64
 		if err != nil {
 			return nil, err
 		}
-		snap, err := f.store.LoadSnapshot(fingerprint(set, &policy), limit)
+		snap, err := f.store.LoadSnapshot(store.Live, fingerprint(set, &policy), limit)
 		if err != nil || snap == nil {
 			return b, err
 		}

@@ -47,7 +47,7 @@ func (e *Engine) pastOf(d *record.Decision) (p past, err error) {
 	if p.policy, err = e.policyOf(d); err != nil {
 		return p, err
 	}
-	if p.win, err = e.modelOf(d); err != nil {
+	if p.win, err = e.modelOf(d, &p.policy); err != nil {
 		return p, err
 	}
 	p.live = p.win.model != nil && p.win.model == e.winNow().model
@@ -82,10 +82,10 @@ func (e *Engine) policyOf(d *record.Decision) (routing.Policy, error) {
 	return p, nil
 }
 
-// modelOf reads the model a decision was made with.
-func (e *Engine) modelOf(d *record.Decision) (winModel, error) {
+// modelOf reads the model a decision was made with under a policy.
+func (e *Engine) modelOf(d *record.Decision, policy *routing.Policy) (winModel, error) {
 	if d.Degraded {
-		return winModel{set: emptySet()}, nil
+		return winModel{set: bareSet(policy)}, nil
 	}
 	if now := e.winNow(); now.id() == d.Model {
 		return now, nil

@@ -51,7 +51,7 @@ decision=$(curl -sf "$site/v1/route" -d '{"lead": {"id": "lead-17", "industry": 
 partner=$(curl -sf "$site/v1/reports/at-risk?page_size=1" | tr ',' '\n' | first partner)
 
 picture start "file://$tmp/tried.html" 1100 930
-picture decision "$site/decisions/$decision" 1100 800
+picture decision "$site/decisions/$decision" 1100 1400
 picture at-risk "$site/at-risk" 1100 800
 picture partner "$site/partners/$partner" 1100 1200
 picture models "$site/models" 1100 290

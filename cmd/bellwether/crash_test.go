@@ -145,7 +145,7 @@ func newCrash(t *testing.T) *crash {
 		t.Fatal(err)
 	}
 	// Snapshots often: being killed inside one is part of the test.
-	config := "engine: {snapshot_items: 200, sweep_every: 20ms}\nstore: {min_free_mb: 1}\n"
+	config := "engine: {snapshot_items: 200, sweep_every: 20ms}\nstore: {min_free_mb: 96}\n"
 	if err := os.WriteFile(filepath.Join(c.dir, "config.yaml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 
 	"bellwether/datasets/record"
 	"bellwether/features"
-	"bellwether/routing"
 
 	"github.com/spf13/cobra"
 )
@@ -26,19 +24,7 @@ func addConfig(c *cobra.Command, path *string) {
 // readOptions reads the currency table of a --config file.
 func readOptions(path string) (features.Options, error) {
 	c, err := readServeConfig(path)
-	return currencyOptions(&c.Policy), err
-}
-
-// currencyOptions makes features convert amounts as the policy does. A policy
-// that says nothing of currencies leaves amounts as they are.
-func currencyOptions(p *routing.Policy) features.Options {
-	if p.Currency == "" && len(p.Rates) == 0 {
-		return features.Options{}
-	}
-	o := features.Options{Base: cmp.Or(p.Currency, "EUR"), Currency: map[string]float64{}}
-	maps.Copy(o.Currency, p.Rates)
-	o.Currency[o.Base] = 1
-	return o
+	return c.Policy.Conversion(), err
 }
 
 // purse is a source that remembers the currencies of the amounts that pass.

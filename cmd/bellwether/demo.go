@@ -155,7 +155,7 @@ func (d *demo) train(ctx context.Context, src dirSource) (*trained, error) {
 	}
 	dir := filepath.Join(d.dir, "models")
 	d.say("Learning who wins which lead.")
-	win, err := trainWin(ctx, src, currencyOptions(&worldPolicy), config("win"))
+	win, err := trainWin(ctx, src, worldPolicy.Conversion(), config("win"))
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +167,7 @@ func (d *demo) train(ctx context.Context, src dirSource) (*trained, error) {
 		return nil, err
 	}
 	d.say("Learning who drifts away.")
-	churn, err := trainChurn(ctx, src, currencyOptions(&worldPolicy), config("churn"), time.Time{})
+	churn, err := trainChurn(ctx, src, worldPolicy.Conversion(), config("churn"), time.Time{})
 	if err != nil {
 		return nil, err
 	}

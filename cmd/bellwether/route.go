@@ -79,7 +79,7 @@ func (f *routeFlags) run(ctx context.Context, s *streams) error {
 		return err
 	}
 	money.warn(s.Err, router.Set.Options())
-	warnOther(s.Err, router.Set.Options(), currencyOptions(&config.Policy))
+	warnOther(s.Err, router.Set.Options(), config.Policy.Conversion())
 	printDecision(s.Err, d, router.Index)
 	if f.json {
 		return writeJSON(s.Out, d)
@@ -110,7 +110,7 @@ func (f *routeFlags) decide(ctx context.Context, src features.Source, lead *reco
 		if err != nil {
 			return nil, nil, err
 		}
-		set = features.NewSet(schema, currencyOptions(&policy))
+		set = features.NewSet(schema, policy.Conversion())
 	}
 	index, err := routing.NewIndex(policy)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"bellwether/datasets/record"
@@ -39,7 +40,7 @@ type serveConfig struct {
 }
 
 type storeConfig struct {
-	MinFreeMB uint64 `yaml:"min_free_mb"` // free disk space below which writing stops; 0: 256
+	MinFreeMB uint64 `yaml:"min_free_mb"` // free disk space below which writing stops, at least store.LeastFree; 0: 256
 }
 
 func serveCommand(s *streams) *cobra.Command {
@@ -89,21 +90,16 @@ func serve(ctx context.Context, s *streams, f serveFlags) (err error) {
 		return err
 	}
 	defer listeners.close()
-	st, err := store.Open(f.store, store.Options{Logger: logger, MinFree: config.Store.MinFreeMB << 20})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, st.Close()) }()
-	if f.data != "" {
-		if err := loadData(ctx, s, st, f.data); err != nil {
-			return err
-		}
-	}
 	reg, err := registry.Open(f.models)
 	if err != nil {
 		return err
 	}
 	config.Engine.Policy, config.Engine.Logger = config.Policy, logger
+	st, err := openStore(ctx, s, f, config, reg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
 	engine, err := serving.Start(ctx, st, reg, config.Engine)
 	if err != nil {
 		return err
@@ -146,6 +142,9 @@ func readServeConfig(path string) (serveConfig, error) {
 	}
 	if err := c.Policy.Check(); err != nil {
 		return c, record.Errorf(record.Invalid, path, "policy: %w", err)
+	}
+	if mb, least := c.Store.MinFreeMB, uint64(store.LeastFree>>20); mb != 0 && mb < least {
+		return c, record.Errorf(record.Invalid, path, "store: min_free_mb is %d: the store's own files may take up to %d MB after the last write that was let in, and a disk that is full by then ends the process; give %d or more, or leave it out for 256", mb, least, least)
 	}
 	return c, nil
 }
@@ -202,12 +201,32 @@ func (l *listeners) tell(w io.Writer, secure bool) {
 	}
 }
 
-// loadData fills an empty store; one that holds records is left as it is.
-func loadData(ctx context.Context, s *streams, st *store.Store, path string) error {
-	if st.Head() > 0 {
-		fmt.Fprintf(s.Err, "the store holds %d records already: %s is not loaded\n", st.Head(), path)
-		return nil
+// openStore opens the store, an empty one filled with the records of --data. One
+// just filled is opened anew, so that the server holds no more memory than after
+// any other start.
+func openStore(ctx context.Context, s *streams, f serveFlags, config serveConfig, reg *registry.Registry) (*store.Store, error) {
+	options := store.Options{Logger: config.Engine.Logger, MinFree: config.Store.MinFreeMB << 20}
+	st, err := store.Open(f.store, options)
+	if err != nil || f.data == "" {
+		return st, err
 	}
+	if st.Head() > 0 {
+		fmt.Fprintf(s.Err, "the store holds %d records already: %s is not loaded\n", st.Head(), f.data)
+		return st, nil
+	}
+	err = loadData(ctx, s, st, f.data)
+	if err == nil {
+		err = serving.Settle(ctx, st, reg, config.Engine)
+	}
+	if err = errors.Join(err, st.Close()); err != nil {
+		return nil, err
+	}
+	debug.FreeOSMemory()
+	return store.Open(f.store, options)
+}
+
+// loadData fills an empty store.
+func loadData(ctx context.Context, s *streams, st *store.Store, path string) error {
 	src, err := openData(s, path)
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 
 	"bellwether/datasets"
 	"bellwether/datasets/record"
+	"bellwether/serving/store"
 )
 
 // served runs `serve` until stop is called, and returns its address.
@@ -176,6 +177,13 @@ func TestServeConfig(t *testing.T) {
 	}
 	if ttl, _ := c.Policy.OfferTTL.MarshalText(); string(ttl) != "24h0m0s" {
 		t.Fatalf("offer_ttl is %s", ttl)
+	}
+	if err := os.WriteFile(path, []byte("store:\n  min_free_mb: 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readServeConfig(path); record.KindOf(err) != record.Invalid || !strings.Contains(err.Error(), path) ||
+		!strings.Contains(err.Error(), fmt.Sprintf("give %d or more", store.LeastFree>>20)) {
+		t.Errorf("a reserve too small for the store: %v", err)
 	}
 }
 

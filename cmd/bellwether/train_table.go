@@ -198,6 +198,11 @@ func printTableInfo(s *streams, info *datasets.TableInfo) {
 	if info.Bad > 0 {
 		fmt.Fprintf(s.Err, "%d rows left out that do not fit the header; the first at line %d: %s\n", info.Bad, info.BadRows[0].Line, info.BadRows[0].Reason)
 	}
+	for _, c := range info.Columns {
+		if c.Doubt != "" {
+			fmt.Fprintf(s.Err, "warning: column %s counts as categories though nearly all of its values look like numbers: %s; mend it, or leave it empty\n", c.Name, c.Doubt)
+		}
+	}
 }
 
 const (

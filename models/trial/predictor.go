@@ -133,8 +133,7 @@ func (p *Predictor) Match(t *models.Table) (*models.Table, error) {
 		}
 	}
 	if len(missing) > 0 {
-		return nil, fmt.Errorf("%w: the model's column %s not in the table, which has %s",
-			models.ErrWidth, listed(missing, " is", "s are"), listed(names(t.Columns), "", ""))
+		return nil, fmt.Errorf("%w: the table has no %s, which the model wants; it has %s", models.ErrWidth, listed(missing), listed(names(t.Columns)))
 	}
 	if len(other) > 0 {
 		return nil, fmt.Errorf("%w: of another kind: %s", models.ErrWidth, strings.Join(other, ", "))
@@ -159,20 +158,12 @@ func names(columns []models.Column) []string {
 
 // listed writes up to 12 names; one and many go behind a single name and before
 // several.
-func listed(all []string, one, many string) string {
+func listed(all []string) string {
 	const most = 12
-	head, tail := all, ""
 	if len(all) > most {
-		head, tail = all[:most], fmt.Sprintf(" and %d more", len(all)-most)
+		return fmt.Sprintf("%s and %d more", strings.Join(all[:most], ", "), len(all)-most)
 	}
-	text := strings.Join(head, ", ") + tail
-	if len(all) == 1 {
-		return text + one
-	}
-	if many == "" {
-		return text
-	}
-	return many[:1] + " " + text + many[1:]
+	return strings.Join(all, ", ")
 }
 
 const predictorMagic = "BWPRED01"

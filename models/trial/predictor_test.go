@@ -94,7 +94,7 @@ func TestPredictMatchesColumnsByName(t *testing.T) {
 		}
 	}
 	lacking := &models.Table{Columns: table.Columns[:1], X: table.X[:1]}
-	if err := p.Predict(got, lacking); !errors.Is(err, models.ErrWidth) || !strings.Contains(err.Error(), "c, dust") {
+	if err := p.Predict(got, lacking); !errors.Is(err, models.ErrWidth) || !strings.Contains(err.Error(), "has no c, dust, which the model wants; it has x") {
 		t.Errorf("two columns missing: %v", err)
 	}
 	wrong := *table

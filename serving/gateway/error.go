@@ -98,9 +98,11 @@ const statusClientClosed = 499
 
 // protojson writes "proto: (line 1:20): unknown field \"x\"", now and then with a
 // no-break space, so that nobody relies on its text: what it does not match is
-// told as it is.
+// told as it is. What is no JSON at all encoding/json has found before.
 var (
+	notJSON   = regexp.MustCompile(`^(unexpected (EOF|end of JSON input)|invalid character .*)$`)
 	bodyFault = regexp.MustCompile(`^proto:[\s\x{a0}]*(?:\(line ([0-9:]+)\): )?(.*)$`)
+	bodyTime  = regexp.MustCompile(`^invalid google.protobuf.Timestamp value (.*)$`)
 	bodyField = regexp.MustCompile(`^(?:unknown field "|invalid value for \w+ field )([^":]+)`)
 )
 
@@ -108,6 +110,9 @@ var (
 // error is returned as it is.
 func bodyError(err error) error {
 	st, ok := status.FromError(err)
+	if ok && st.Code() == codes.InvalidArgument && notJSON.MatchString(st.Message()) {
+		return record.Errorf(record.Invalid, "", "the body is not JSON, or cut off: %s; send one JSON object, as /docs shows", st.Message())
+	}
 	fault := bodyFault.FindStringSubmatch(st.Message())
 	if !ok || st.Code() != codes.InvalidArgument || fault == nil {
 		return err
@@ -115,6 +120,9 @@ func bodyError(err error) error {
 	field, text := "", fault[2]
 	if m := bodyField.FindStringSubmatch(text); m != nil {
 		field = m[1]
+	}
+	if m := bodyTime.FindStringSubmatch(text); m != nil {
+		text = m[1] + " is not a time as RFC 3339 writes it, like 2026-03-31T14:05:00Z"
 	}
 	if fault[1] != "" {
 		text += ", line " + fault[1] + " of the body: see /docs"

@@ -295,6 +295,7 @@ func TestProblems(t *testing.T) {
 	e := newEdge(t, Limits{Body: 4096})
 	e.partners(1)
 	long := strings.Repeat("x", 10_000)
+	words := map[string]string{"not JSON": "not JSON, or cut off", "a BOM": "not JSON", "wrong date": "RFC 3339"}
 	for name, c := range map[string]struct {
 		method, path, body string
 		code               int
@@ -308,6 +309,7 @@ func TestProblems(t *testing.T) {
 		"wrong type":       {"POST", "/v1/route", `{"lead":{"id":7}}`, 400, "invalid", ""},
 		"not JSON":         {"POST", "/v1/route", `{"lead":`, 400, "invalid", ""},
 		"NaN":              {"POST", "/v1/route", `{"lead":{"id":"x","attributes":{"n":NaN}}}`, 400, "invalid", ""},
+		"a BOM":            {"POST", "/v1/route", "\ufeff{}", 400, "invalid", ""},
 		"invalid UTF-8":    {"POST", "/v1/route", "{\"lead\":{\"id\":\"\xff\"}}", 400, "invalid", ""},
 		"wrong date":       {"POST", "/v1/route", `{"lead":{"id":"x","created_at":"31/12/2026"}}`, 400, "invalid", ""},
 		"long id":          {"POST", "/v1/route", `{"lead":{"id":"` + long[:2000] + `"}}`, 400, "invalid", "lead.id"},
@@ -327,6 +329,9 @@ func TestProblems(t *testing.T) {
 			code, h, p := e.do(c.method, c.path, c.body)
 			if code != c.code || p["kind"] != c.kind || c.field != "" && p["field"] != c.field {
 				t.Errorf("%d %v, want %d, kind %s, field %q", code, p, c.code, c.kind, c.field)
+			}
+			if detail, _ := p["detail"].(string); words[name] != "" && !strings.Contains(detail, words[name]) {
+				t.Errorf("detail %q, want %q", detail, words[name])
 			}
 			if got := h.Get("Content-Type"); got != "application/problem+json" {
 				t.Errorf("content type %q", got)

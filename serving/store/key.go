@@ -16,9 +16,10 @@ func textKey(letter byte, text string) Key {
 
 func position(dst []byte, pos uint64) []byte { return binary.BigEndian.AppendUint64(dst, pos) }
 
-func metaKey(name string) Key    { return textKey('m', name) }
-func itemKey(pos uint64) Key     { return position([]byte{'l'}, pos) }
-func snapshotKey(pos uint64) Key { return position([]byte{'s'}, pos) }
+func metaKey(name string) Key { return textKey('m', name) }
+func itemKey(pos uint64) Key  { return position([]byte{'l'}, pos) }
+
+func snapshotKey(of Fold, pos uint64) Key { return position([]byte{byte(of)}, pos) }
 
 // LeadKey leads to the position of a lead's newest record.
 func LeadKey(id record.LeadID) Key { return textKey('v', string(id)) }

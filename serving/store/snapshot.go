@@ -3,14 +3,26 @@ package store
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"math"
 
 	"bellwether/datasets/record"
 
 	"github.com/dgraph-io/badger/v4"
 )
 
-// Snapshot is the live state as of a log position, in named parts.
+// Fold says what a snapshot is of; each keeps its own newest few. Its value is
+// the letter of their keys.
+type Fold byte
+
+// The folds of the log that are kept.
+const (
+	Live   Fold = 's' // what leads are decided by
+	Health Fold = 'h' // what partners are judged by
+)
+
+// Snapshot is the state of a fold as of a log position, in named parts.
 type Snapshot struct {
+	Fold        Fold
 	Position    uint64 // items below it are in the state
 	Fingerprint string // of whatever must be the same for the parts to be read
 	Parts       []Part
@@ -31,10 +43,14 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // SaveSnapshot writes a snapshot and removes all but the newest few.
 func (s *Store) SaveSnapshot(snap Snapshot) error {
-	if err := s.Writable(); err != nil {
+	size := uint64(0)
+	for _, p := range snap.Parts {
+		size += uint64(len(p.Body))
+	}
+	if err := s.room(size); err != nil {
 		return err
 	}
-	base := snapshotKey(snap.Position)
+	base := snapshotKey(snap.Fold, snap.Position)
 	head := appendText(nil, snap.Fingerprint)
 	head = binary.AppendUvarint(head, uint64(len(snap.Parts)))
 	wb := s.db.NewWriteBatch()
@@ -60,7 +76,7 @@ func (s *Store) SaveSnapshot(snap Snapshot) error {
 	if err != nil {
 		return err
 	}
-	return s.dropSnapshots()
+	return s.dropSnapshots(snap.Fold)
 }
 
 // chunkKey is the key of a snapshot's n-th chunk.
@@ -73,13 +89,13 @@ func appendText(dst []byte, text string) []byte {
 }
 
 // dropSnapshots removes all but the newest few, whole and unfinished ones.
-func (s *Store) dropSnapshots() error {
+func (s *Store) dropSnapshots(of Fold) error {
 	var drop [][]byte
 	err := s.db.View(func(txn *badger.Txn) error {
-		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{'s'}, Reverse: true})
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{byte(of)}, Reverse: true})
 		defer it.Close()
 		whole, last, finished := 0, "", false
-		for it.Seek([]byte{'s', 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}); it.Valid(); it.Next() {
+		for it.Seek(append(snapshotKey(of, math.MaxUint64), 0xff)); it.Valid(); it.Next() {
 			k := it.Item().KeyCopy(nil)
 			if at := string(k[:9]); at != last {
 				if finished {
@@ -107,17 +123,17 @@ func (s *Store) dropSnapshots() error {
 	return s.fault("snapshot", wb.Flush())
 }
 
-// LoadSnapshot returns the newest whole snapshot of the fingerprint that is not
-// beyond a position; nil if there is none. A damaged one is passed over.
-func (s *Store) LoadSnapshot(fingerprint string, notBeyond uint64) (*Snapshot, error) {
+// LoadSnapshot returns the newest whole snapshot of the fold and fingerprint that
+// is not beyond a position; nil if there is none. A damaged one is passed over.
+func (s *Store) LoadSnapshot(of Fold, fingerprint string, notBeyond uint64) (*Snapshot, error) {
 	var found *Snapshot
 	err := s.db.View(func(txn *badger.Txn) error {
 		for pos := notBeyond; ; {
-			head, at := s.headBefore(txn, pos)
+			head, at := s.headBefore(txn, of, pos)
 			if head == nil {
 				return nil
 			}
-			snap, err := readSnapshot(txn, at, head, fingerprint)
+			snap, err := readSnapshot(txn, of, at, head, fingerprint)
 			if err != nil {
 				s.opts.Logger.Warn("a snapshot is damaged and is passed over", "position", at, "error", err)
 			}
@@ -135,10 +151,10 @@ func (s *Store) LoadSnapshot(fingerprint string, notBeyond uint64) (*Snapshot, e
 }
 
 // headBefore returns the newest first chunk at or before a position.
-func (s *Store) headBefore(txn *badger.Txn, pos uint64) ([]byte, uint64) {
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{'s'}, Reverse: true})
+func (s *Store) headBefore(txn *badger.Txn, of Fold, pos uint64) ([]byte, uint64) {
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{byte(of)}, Reverse: true})
 	defer it.Close()
-	for it.Seek(chunkKey(snapshotKey(pos), 1<<32-1)); it.Valid(); it.Next() {
+	for it.Seek(chunkKey(snapshotKey(of, pos), 1<<32-1)); it.Valid(); it.Next() {
 		k := it.Item().Key()
 		if binary.BigEndian.Uint32(k[9:]) != 0 {
 			continue
@@ -151,19 +167,20 @@ func (s *Store) headBefore(txn *badger.Txn, pos uint64) ([]byte, uint64) {
 }
 
 // readSnapshot returns nil without an error for another fingerprint.
-func readSnapshot(txn *badger.Txn, at uint64, head []byte, fingerprint string) (*Snapshot, error) {
+func readSnapshot(txn *badger.Txn, of Fold, at uint64, head []byte, fingerprint string) (*Snapshot, error) {
 	r := snapshotHead{b: head}
 	if r.text() != fingerprint {
 		return nil, nil
 	}
-	snap := &Snapshot{Position: at, Fingerprint: fingerprint}
-	base, chunk := snapshotKey(at), uint32(0)
+	snap := &Snapshot{Fold: of, Position: at, Fingerprint: fingerprint}
+	base, chunk := snapshotKey(of, at), uint32(0)
 	for range r.uint() {
 		p := Part{Name: r.text()}
 		size, sum := r.uint(), r.sum()
 		if r.bad {
 			break
 		}
+		p.Body = make([]byte, 0, min(size, math.MaxUint32)) // of one piece: pieces that grow are garbage
 		for uint64(len(p.Body)) < size {
 			chunk++
 			item, err := txn.Get(chunkKey(base, chunk))

@@ -29,6 +29,7 @@
 //	i hash(32)                hash of the request, decision id: an idempotency key; expires
 //	s position(8) chunk(4)    snapshot of the live state as of a position; chunk 0, written
 //	                          last, holds its fingerprint, the parts' names, lengths and sums
+//	h position(8) chunk(4)    the same of the state that partners are judged by
 //
 // Positions and chunk numbers are big endian, so that key order is log order.
 // Items at or beyond head are left over from a batch larger than one Badger
@@ -108,9 +109,7 @@ type Options struct {
 	Logger    *slog.Logger // nil: none
 
 	// MinFree is the free space below which writing stops, in bytes; 0 means
-	// 256 MB. It must hold what Badger may write on its own after a batch was
-	// taken: its memory-mapped files kill the process if the disk fills under
-	// them.
+	// 256 MB. Below LeastFree a disk that fills kills the process.
 	MinFree uint64
 	// Free tells the free space of a directory; nil asks the file system.
 	Free func(dir string) (uint64, error)
@@ -119,6 +118,12 @@ type Options struct {
 }
 
 const defaultMinFree = 256 << 20
+
+// LeastFree is what Badger may write on its own after a batch was taken: the
+// tables of all memtables, the write-ahead log of the one being filled, and as
+// much again of value log and compaction. Its files are mapped into memory, and
+// the process dies if the disk fills under them.
+const LeastFree = 2 * (memTables + 1) * memTable
 
 // Store is an open store. Its methods may be called from any goroutine.
 type Store struct {
@@ -163,7 +168,7 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	s := &Store{dir: dir, opts: o, over: map[string]overlay{}}
 	bo := badger.DefaultOptions(dir).WithLogger(logger{o.Logger.With("part", "badger")}).
-		WithMemTableSize(memTable).WithNumMemtables(2).WithBlockCacheSize(0).WithCompression(options.None).
+		WithMemTableSize(memTable).WithNumMemtables(memTables).WithBlockCacheSize(0).WithCompression(options.None).
 		WithDetectConflicts(false).WithMetricsEnabled(false).WithSyncWrites(true).WithValueLogFileSize(64 << 20).WithValueThreshold(valueThreshold)
 	if o.InMemory {
 		bo = bo.WithDir("").WithValueDir("").WithInMemory(true).WithSyncWrites(false).WithValueThreshold(1 << 20)
@@ -182,7 +187,10 @@ func Open(dir string, o Options) (*Store, error) {
 // memTable is small because Badger holds several and the default of 64 MB costs
 // 1.3 GB of memory under load. It also bounds a transaction (15 % of it) and a
 // value.
-const memTable = 16 << 20
+const (
+	memTable  = 16 << 20
+	memTables = 2
+)
 
 // valueThreshold sends decisions and snapshots to the value log, where they are
 // written once: kept in the tree, compaction rewrites them and a group of
@@ -193,7 +201,7 @@ func openError(dir string, err error) error {
 	if strings.Contains(err.Error(), "directory lock") || errors.Is(err, syscall.EWOULDBLOCK) {
 		return record.Errorf(record.Unavailable, "open store", "%s is in use by another process: stop that server, or give --store another directory (%w)", dir, err)
 	}
-	if errors.Is(err, syscall.ENOSPC) {
+	if errors.Is(err, syscall.ENOSPC) || strings.Contains(err.Error(), syscall.ENOSPC.Error()) { // Badger wraps some as text
 		return record.Errorf(record.Exhausted, "open store", "no space left for %s: free some and start again (%w)", dir, err)
 	}
 	return record.Errorf(record.Internal, "open store", "%s: %w", dir, err)
@@ -360,7 +368,10 @@ func (s *Store) Scan(from, to uint64, f func(Item) error) error {
 }
 
 // Writable returns nil if there is room to write, else why not and what to do.
-func (s *Store) Writable() error {
+func (s *Store) Writable() error { return s.room(0) }
+
+// room is Writable for so many bytes more than a batch has.
+func (s *Store) room(size uint64) error {
 	if s.opts.InMemory {
 		return nil
 	}
@@ -368,9 +379,9 @@ func (s *Store) Writable() error {
 	if err != nil {
 		return record.Errorf(record.Unavailable, "write store", "free space of %s is not known: %w", s.dir, err)
 	}
-	if free < s.opts.MinFree {
-		return record.Errorf(record.Exhausted, "write store", "the disk of %s is nearly full: %d MB free, %d MB are kept in reserve; free some space and writing goes on by itself",
-			s.dir, free>>20, s.opts.MinFree>>20)
+	if free < s.opts.MinFree+size {
+		return record.Errorf(record.Exhausted, "write store", "the disk of %s is nearly full: %d MB free, %d MB are needed with what is kept in reserve; free some space and writing goes on by itself",
+			s.dir, free>>20, (s.opts.MinFree+size)>>20)
 	}
 	return nil
 }

@@ -273,6 +273,20 @@ func TestOpenAFile(t *testing.T) {
 	}
 }
 
+func TestOpenOnAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skipf("no right to mount a small file system here: %v", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(dir, 0) })
+	if err := os.WriteFile(filepath.Join(dir, "ballast"), make([]byte, 64<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(filepath.Join(dir, "store"), Options{}); record.KindOf(err) != record.Exhausted || !strings.Contains(err.Error(), "free some") {
+		t.Fatalf("opened on a full disk: %v", err)
+	}
+}
+
 func TestNearlyFullDisk(t *testing.T) {
 	free := uint64(1 << 30)
 	s := open(t, t.TempDir(), Options{MinFree: 100 << 20, Free: func(string) (uint64, error) { return free, nil }})
@@ -285,6 +299,10 @@ func TestNearlyFullDisk(t *testing.T) {
 	}
 	if err := s.SaveSnapshot(Snapshot{}); record.KindOf(err) != record.Exhausted {
 		t.Fatalf("snapshot on a nearly full disk: %v", err)
+	}
+	free = 101 << 20
+	if err := s.SaveSnapshot(Snapshot{Fold: Live, Parts: []Part{{"state", make([]byte, 2<<20)}}}); record.KindOf(err) != record.Exhausted {
+		t.Fatalf("snapshot larger than what is left: %v", err)
 	}
 	free = 1 << 30
 	flush(t, s)
@@ -303,7 +321,7 @@ func TestFullFileSystem(t *testing.T) {
 	}
 	t.Cleanup(func() { syscall.Unmount(dir, 0) })
 	path := filepath.Join(dir, "store")
-	s := open(t, path, Options{MinFree: 100 << 20})
+	s := open(t, path, Options{MinFree: LeastFree})
 	ballast := filepath.Join(dir, "ballast")
 	if err := os.WriteFile(ballast, make([]byte, 40<<20), 0o600); err != nil {
 		t.Fatal(err)
@@ -435,7 +453,7 @@ func TestSnapshots(t *testing.T) {
 	large := strings.Repeat("0123456789", 100_000)
 	save := func(pos uint64, fingerprint string) {
 		t.Helper()
-		err := s.SaveSnapshot(Snapshot{Position: pos, Fingerprint: fingerprint, Parts: []Part{
+		err := s.SaveSnapshot(Snapshot{Fold: Live, Position: pos, Fingerprint: fingerprint, Parts: []Part{
 			{"state", []byte(fmt.Sprint(pos, large))}, {"empty", nil}, {"index", []byte("i")}}})
 		if err != nil {
 			t.Fatal(err)
@@ -443,7 +461,7 @@ func TestSnapshots(t *testing.T) {
 	}
 	load := func(fingerprint string, notBeyond uint64) string {
 		t.Helper()
-		snap, err := s.LoadSnapshot(fingerprint, notBeyond)
+		snap, err := s.LoadSnapshot(Live, fingerprint, notBeyond)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -469,15 +487,22 @@ func TestSnapshots(t *testing.T) {
 	check("f", 100, "10")
 	check("g", 100, "20")
 	check("f", 9, "none") // the snapshot at 0 is one too many
+	if err := s.SaveSnapshot(Snapshot{Fold: Health, Position: 25, Fingerprint: "g"}); err != nil {
+		t.Fatal(err)
+	}
+	check("g", 100, "20") // the other fold's is not ours, and pushes out none
 	save(30, "g")
 	check("g", 29, "20")
+	if snap, err := s.LoadSnapshot(Health, "g", 100); err != nil || snap == nil || snap.Position != 25 {
+		t.Errorf("the other fold's snapshot is %v, %v", snap, err)
+	}
 	check("f", 100, "none")
-	if err := s.update(func(txn *badger.Txn) error { return txn.Set(chunkKey(snapshotKey(30), 1), []byte("damage")) }); err != nil {
+	if err := s.update(func(txn *badger.Txn) error { return txn.Set(chunkKey(snapshotKey(Live, 30), 1), []byte("damage")) }); err != nil {
 		t.Fatal(err)
 	}
 	check("g", 100, "20")
 	// One without its first chunk is unfinished.
-	if err := s.update(func(txn *badger.Txn) error { return txn.Set(chunkKey(snapshotKey(40), 1), []byte("x")) }); err != nil {
+	if err := s.update(func(txn *badger.Txn) error { return txn.Set(chunkKey(snapshotKey(Live, 40), 1), []byte("x")) }); err != nil {
 		t.Fatal(err)
 	}
 	check("g", 100, "20")
