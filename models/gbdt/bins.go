@@ -3,20 +3,22 @@ package gbdt
 import (
 	"math"
 	"slices"
+
+	"bellwether/models"
 )
 
 // sampleRows is how many rows quantiles are taken from: at 255 bins, about 400
 // a bin, a bin's share is then known to 5 %.
 const sampleRows = 100_000
 
-// cutsOf returns ascending cuts that part the numbers of col into at most bins
-// bins of about equal weight. A column of few distinct numbers gets a bin for
-// each. Numbers x with x <= cuts[0] fall into the first bin.
-func cutsOf(col []float64, bins int) []float64 {
-	step := max(1, (len(col)+sampleRows-1)/sampleRows)
-	sorted := make([]float64, 0, len(col)/step+1)
-	for i := 0; i < len(col); i += step {
-		if x := col[i]; x == x {
+// cutsOf returns ascending cuts that part the numbers of a column into at most
+// bins bins of about equal weight. A column of few distinct numbers gets a bin for
+// each. Numbers v with v <= cuts[0] fall into the first bin.
+func cutsOf(x *models.Inputs, col, bins int) []float64 {
+	step := max(1, (x.Len()+sampleRows-1)/sampleRows)
+	sorted := make([]float64, 0, x.Len()/step+1)
+	for i := 0; i < x.Len(); i += step {
+		if x := x.At(col, i); x == x {
 			sorted = append(sorted, x)
 		}
 	}
@@ -216,16 +218,26 @@ func (g *grid) slot(x float64) int {
 	return 0
 }
 
-// binColumn writes the bin of each number of a column.
-func binColumn(dst []uint8, cuts, x []float64) {
+// binColumn returns the bin of each number of a column.
+func binColumn(cuts []float64, x *models.Inputs, col int) []uint8 {
 	var g *grid
-	if len(x) >= gridRows {
+	if x.Len() >= gridRows {
 		g = newGrid(cuts)
 	}
-	if g == nil {
-		binByHalves(dst, cuts, x)
-		return
-	}
+	bins := make([]uint8, x.Len())
+	x.Each(col, func(lo int, values []float64) {
+		if g == nil {
+			binByHalves(bins[lo:], cuts, values)
+		} else {
+			g.bin(bins[lo:], values)
+		}
+	})
+	return bins
+}
+
+// bin writes the bins of numbers.
+func (g *grid) bin(dst []uint8, x []float64) {
+	dst = dst[:len(x)]
 	for i, v := range x {
 		b := g.first[g.slot(v)&(gridSlots-1)]
 		for g.cuts[b] < v {

@@ -55,7 +55,7 @@ func newBooster(p Learner, rows *sample, of fitting, enc *encoder, cols [][]uint
 	}
 	b.score = b.startOf(rows)
 	b.m = newMatrix(cols, n, crew(p.Threads))
-	b.search = newSearcher(p, enc, len(rows.x))
+	b.search = newSearcher(p, enc, len(rows.columns))
 	return b
 }
 
@@ -70,7 +70,7 @@ func (b *booster) model(l Learner, enc *encoder) *Model {
 		}
 		trees = append(old, trees...)
 	}
-	m := newModel(l, len(b.rows.x), b.base, enc, trees)
+	m := newModel(l, len(b.rows.columns), b.base, enc, trees)
 	m.loss = b.Objective.answer()
 	if b.ends != nil {
 		m.hazards = &hazards{ages: slices.Clone(b.ends.ages), base: b.ends.start}
@@ -89,7 +89,7 @@ func (b *booster) startOf(rows *sample) []float64 {
 	if b.ends == nil {
 		score := make([]float64, len(rows.y))
 		if b.From != nil {
-			b.From.scorer.scores(score, source{cols: rows.x}, b.base)
+			inBlocks(rows.x, len(rows.columns), func(lo, hi int, src source) { b.From.scorer.scores(score[lo:hi], src, b.base) })
 			return score
 		}
 		for i := range score {
@@ -100,7 +100,9 @@ func (b *booster) startOf(rows *sample) []float64 {
 	n := b.ends.outputs()
 	score := make([]float64, n*len(rows.y))
 	if b.From != nil {
-		b.From.hazards.scoresOf(score, b.From.scorer, source{cols: rows.x})
+		inBlocks(rows.x, len(rows.columns), func(lo, hi int, src source) {
+			b.From.hazards.scoresOf(score[lo*n:hi*n], b.From.scorer, src)
+		})
 		return score
 	}
 	for i := 0; i < len(score); i += n {

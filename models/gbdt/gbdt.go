@@ -158,6 +158,9 @@ func (l Learner) filled() (Learner, error) {
 	return l, nil
 }
 
+// ReadsBatches implements models.BatchLearner.
+func (l Learner) ReadsBatches() {}
+
 // Fit implements models.Learner. With a valid table the model is cut back to
 // the trees that were best on it, and fitting stops EarlyStop trees later.
 // Rows of weight 0 take no part. The model is a *Model.
@@ -227,7 +230,7 @@ func (l Learner) begin(rows *sample) (fitting, error) {
 	if l.Base != nil && !finite(*l.Base) {
 		return nil, fmt.Errorf("gbdt: Base is %v", *l.Base)
 	}
-	if err := l.follows(len(rows.x)); err != nil {
+	if err := l.follows(len(rows.columns)); err != nil {
 		return nil, err
 	}
 	return of, differ()

@@ -2,12 +2,16 @@ package gbdt_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"bellwether/models"
 	"bellwether/models/gbdt"
@@ -90,6 +94,59 @@ func TestSameBytesAtAnyThreads(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Rows that lie in batches teach the model that the table they make does, however
+// it is cut and however many read it.
+func TestSameBytesFromBatches(tb *testing.T) {
+	rapid.Check(tb, func(t *rapid.T) {
+		n := rapid.IntRange(60, 3000).Draw(t, "rows")
+		tab := mixed(n, rapid.Uint64Range(1, 5).Draw(t, "seed"))
+		if rapid.Bool().Draw(t, "timeless") {
+			tab.At, tab.Known = nil, nil
+		} else if rapid.Bool().Draw(t, "alike") { // but for their inputs
+			tab.Known, tab.Weight = tab.At, nil
+		}
+		lying := *tab
+		lying.X = nil
+		var batches []models.Batch
+		for lo := 0; lo < n; {
+			hi := min(n, lo+rapid.IntRange(1, n).Draw(t, "size"))
+			var part [][]float64
+			for _, x := range tab.X {
+				part = append(part, x[lo:hi])
+			}
+			batches, lo = append(batches, models.InputsOf(part)), hi
+		}
+		lying.In = models.NewInputs(batches...)
+		if rapid.Bool().Draw(t, "view") {
+			rows := rapid.Permutation(every(n)).Draw(t, "rows")
+			tab, lying = tab.Take(rows), *lying.View(rows)
+		}
+		l := gbdt.Learner{Trees: 2, Leaves: 7, RowFraction: 0.9, Targets: gbdt.Targets{Pairs: 2}, Threads: 1}
+		if rapid.Bool().Draw(t, "on") {
+			l.From = fitted(tb, gbdt.Learner{Trees: 2, Leaves: 5, Targets: gbdt.Targets{Pairs: -1}}, mixed(500, 9), nil, 1)
+		}
+		m := fitted(tb, l, tab, tab, 3)
+		for _, l.Threads = range []int{1, 2, 7} {
+			got := fitted(tb, l, &lying, &lying, 3)
+			if !bytes.Equal(bytesOf(tb, got), bytesOf(tb, m)) {
+				t.Fatalf("%d batches, %d threads: other bytes", len(batches), l.Threads)
+			}
+			want, p := make([]float64, n), make([]float64, n)
+			if err := cmp.Or(m.Predict(want, tab), got.Predict(p, &lying)); err != nil || !slices.Equal(p, want) {
+				t.Fatalf("%d batches: other answers (%v)", len(batches), err)
+			}
+		}
+	})
+}
+
+func every(n int) []int {
+	rows := make([]int, n)
+	for i := range rows {
+		rows[i] = i
+	}
+	return rows
 }
 
 func TestSameBytesInAnyOrderWithinATimestamp(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 // time. Weights have mean 1.
 type sample struct {
 	columns   []models.Column
-	x         [][]float64
-	y, w      []float64 // w is nil if all weights are equal
+	x         *models.Inputs // where they lie
+	y, w      []float64      // w is nil if all weights are equal
 	at, known []int64
 	group     []int64
 }
@@ -48,9 +48,9 @@ func newSample(t *models.Table, sorted bool) (*sample, error) {
 		rows = sortedByContent(t, rows)
 	}
 	if rows != nil && len(rows) < t.Len() || sorted && t.At != nil && rows != nil {
-		t = t.Take(rows)
+		t = t.View(rows)
 	}
-	s := &sample{columns: t.Columns, x: t.X, y: t.Y, at: t.At, known: t.Known, group: t.Group}
+	s := &sample{columns: t.Columns, x: t.Inputs(), y: t.Y, at: t.At, known: t.Known, group: t.Group}
 	if t.Weight == nil || equal {
 		return s, nil
 	}
@@ -84,6 +84,7 @@ func sortedByContent(t *models.Table, rows []int) []int {
 			rows[i] = i
 		}
 	}
+	in := t.Inputs()
 	slices.SortFunc(rows, func(a, b int) int {
 		if c := cmp.Compare(t.At[a], t.At[b]); c != 0 {
 			return c
@@ -100,8 +101,8 @@ func sortedByContent(t *models.Table, rows []int) []int {
 		if t.Group != nil && t.Group[a] != t.Group[b] {
 			return cmp.Compare(t.Group[a], t.Group[b])
 		}
-		for _, col := range t.X {
-			if c := cmp.Compare(col[a], col[b]); c != 0 {
+		for j := range t.Columns {
+			if c := cmp.Compare(in.At(j, a), in.At(j, b)); c != 0 {
 				return c
 			}
 		}
@@ -153,8 +154,24 @@ func (s *sample) meanOf(c crew, f func(i int) float64) float64 {
 	return all.f / all.w
 }
 
-// part returns the given rows, which must ascend.
+// part returns the given rows, which must ascend, copied.
 func (s *sample) part(rows []int) *sample {
-	t := (&models.Table{Columns: s.columns, X: s.x, Y: s.y, Weight: s.w, At: s.at, Known: s.known, Group: s.group}).Take(rows)
-	return &sample{columns: s.columns, x: t.X, y: t.Y, w: t.Weight, at: t.At, known: t.Known, group: t.Group}
+	t := (&models.Table{Columns: s.columns, In: s.x, Y: s.y, Weight: s.w, At: s.at, Known: s.known, Group: s.group}).Take(rows)
+	return &sample{columns: s.columns, x: t.Inputs(), y: t.Y, w: t.Weight, at: t.At, known: t.Known, group: t.Group}
+}
+
+// inBlocks calls f with some of the rows at a time, by column: those from row lo
+// on.
+func inBlocks(x *models.Inputs, width int, f func(lo, hi int, rows source)) {
+	cols, bufs := make([][]float64, width), make([][]float64, width)
+	for lo := 0; lo < x.Len(); lo += gradientRows {
+		hi := min(lo+gradientRows, x.Len())
+		for j := range cols {
+			if bufs[j] == nil {
+				bufs[j] = make([]float64, hi)
+			}
+			cols[j] = x.Values(bufs[j], j, lo, hi)
+		}
+		f(lo, hi, source{cols: cols})
+	}
 }
