@@ -135,8 +135,10 @@ func (in *Inputs) Each(col int, f func(lo int, values []float64)) {
 // Column returns a column in one piece, which must not be written to: a copy,
 // unless it lies so.
 func (in *Inputs) Column(col int) []float64 {
-	if c, ok := in.batches[0].(columns); ok && len(in.batches) == 1 && in.rows == nil {
-		return c[col]
+	if len(in.batches) == 1 && in.rows == nil {
+		if c, ok := in.batches[0].(columns); ok {
+			return c[col]
+		}
 	}
 	out := make([]float64, in.Len())
 	in.Each(col, func(lo int, values []float64) { copy(out[lo:], values) })
@@ -146,7 +148,12 @@ func (in *Inputs) Column(col int) []float64 {
 // columns are a batch that lies as the columns of a table.
 type columns [][]float64
 
-func (c columns) Len() int { return len(c[0]) }
+func (c columns) Len() int {
+	if len(c) == 0 {
+		return 0
+	}
+	return len(c[0])
+}
 
 func (c columns) At(col, row int) float64 { return c[col][row] }
 

@@ -83,10 +83,10 @@ func (t *Table) Row(dst []float64, i int) {
 
 // Inputs returns the inputs to be read where they lie.
 func (t *Table) Inputs() *Inputs {
-	if t.In == nil && len(t.X) > 0 {
-		return InputsOf(t.X)
+	if t.In != nil {
+		return t.In
 	}
-	return t.In
+	return InputsOf(t.X)
 }
 
 // Column returns input j, which must not be written to: a copy where it lies in

@@ -113,7 +113,8 @@ func (p *Predictor) predictColumns(rows []float64, scratch *Scratch) {
 	}
 }
 
-// Match returns t's inputs in the order of p.Columns, without copying values.
+// Match returns t's inputs in the order of p.Columns, copied only where they lie
+// in batches.
 func (p *Predictor) Match(t *models.Table) (*models.Table, error) {
 	at := make(map[string]int, len(t.Columns))
 	for j, c := range t.Columns {
@@ -129,7 +130,7 @@ func (p *Predictor) Match(t *models.Table) (*models.Table, error) {
 		case t.Columns[j].Kind != c.Kind:
 			other = append(other, fmt.Sprintf("%s (the model wants %s)", c.Name, kindName(c.Kind)))
 		default:
-			own.X[k] = t.X[j]
+			own.X[k] = t.Column(j)
 		}
 	}
 	if len(missing) > 0 {

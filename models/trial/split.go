@@ -41,9 +41,10 @@ type part struct {
 	from, to int64 // moments of the rows, censored ones too; from > to: no time
 }
 
-// table returns the rows as a table, its weights multiplied in.
+// table returns the rows as a table, its weights multiplied in. The inputs stay
+// where they lie.
 func (p *part) table(t *models.Table) *models.Table {
-	u := t.Take(p.rows)
+	u := t.View(p.rows)
 	if p.weight != nil {
 		if u.Weight == nil {
 			u.Weight = slices.Clone(p.weight)
