@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"testing"
 
 	"bellwether/models"
@@ -79,6 +80,12 @@ func TestBatchesAreTriedAsTheTableTheyMake(t *testing.T) {
 		if !bytes.Equal(model, want[1]) {
 			t.Error("another model")
 		}
+	}
+	got, scored := make([]Probability, 2*predictedRows+1), make([]Probability, 2*predictedRows+1)
+	many := whole.Take(make([]int, len(got)))
+	copy(many.X[0][predictedRows-1:], whole.X[0])
+	if err := errors.Join(incumbent.Predict(scored, many), incumbent.Predict(got, inBatches(many))); err != nil || !slices.Equal(got, scored) {
+		t.Errorf("other answers (%v)", err)
 	}
 	f, err := NewFolds(whole, Config{}, 3)
 	if err != nil {

@@ -44,6 +44,26 @@ func (p *Predictor) Predict(dst []Probability, t *models.Table) error {
 	if len(dst) != t.Len() {
 		return fmt.Errorf("%d places for %d rows", len(dst), t.Len())
 	}
+	if t.In == nil || t.Len() == 0 {
+		return p.predict(dst, t)
+	}
+	for lo := 0; lo < len(dst); lo += predictedRows { // only so many are copied at a time
+		rows := make([]int, min(predictedRows, len(dst)-lo))
+		for i := range rows {
+			rows[i] = lo + i
+		}
+		if err := p.predict(dst[lo:lo+len(rows)], t.Take(rows)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// predictedRows is how many rows of a table that lies in batches are scored at a
+// time.
+const predictedRows = 1 << 14
+
+func (p *Predictor) predict(dst []Probability, t *models.Table) error {
 	own, err := p.Match(t)
 	if err != nil {
 		return err
