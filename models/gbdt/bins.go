@@ -3,6 +3,7 @@ package gbdt
 import (
 	"math"
 	"slices"
+	"sync"
 
 	"bellwether/models"
 )
@@ -23,8 +24,7 @@ func cutsOf(x *models.Inputs, col, bins int) []float64 {
 		}
 	}
 	sortNumbers(sorted)
-	var value []float64
-	var count []int
+	value, count := sorted[:0], make([]int, 0, len(sorted)) // each number, and how often it is there
 	for _, x := range sorted {
 		if len(value) == 0 || x != value[len(value)-1] {
 			value, count = append(value, x), append(count, 0)
@@ -84,13 +84,22 @@ const (
 	digits    = (64 + digitBits - 1) / digitBits
 )
 
+// sorters is room to sort in: columns are sorted one after another, and what each
+// took would be garbage beside a large table.
+var sorters = sync.Pool{New: func() any { return new([2][]uint64) }}
+
 // sortNumbers sorts numbers, none of them NaN.
 func sortNumbers(x []float64) {
 	if len(x) < radixFrom {
 		slices.Sort(x)
 		return
 	}
-	from, to := make([]uint64, len(x)), make([]uint64, len(x))
+	room := sorters.Get().(*[2][]uint64)
+	defer sorters.Put(room)
+	for i, r := range room {
+		room[i] = slices.Grow(r[:0], len(x))
+	}
+	from, to := room[0][:len(x)], room[1][:len(x)]
 	var ends [digits][1 << digitBits]uint32
 	for i, v := range x {
 		k := ordered(v)
