@@ -138,7 +138,7 @@ func unordered(k uint64) float64 {
 
 // between returns a number m with a <= m < b, about half way.
 func between(a, b float64) float64 {
-	m := a/2 + b/2
+	m := float64(a/2) + float64(b/2)
 	if !(m >= a && m < b) {
 		return a
 	}

@@ -338,9 +338,10 @@ func (b *booster) draw(rng *rand.Rand) []uint32 {
 func (b *booster) drawByGradient(rng *rand.Rand) []uint32 {
 	length := make([]float64, len(b.gh))
 	for i, v := range b.gh {
-		length[i] = math.Hypot(derivativesOf(v))
+		g, h := derivativesOf(v)
+		length[i] = math.Sqrt(float64(g*g) + float64(h*h))
 	}
-	sure := sureFrom(length, b.GradientFraction*float64(len(length)))
+	sure := sureFrom(length, float64(b.GradientFraction*float64(len(length))))
 	rows := b.all[:0]
 	for i, v := range b.gh {
 		p := min(1, length[i]/sure)
@@ -384,7 +385,7 @@ func (b *booster) residuals() (g, h []float64) {
 	squares, hessians := 0.0, 0.0
 	for i, v := range b.gh {
 		g[i], h[i] = derivativesOf(v)
-		squares += g[i] * g[i]
+		squares += float64(g[i] * g[i])
 		hessians += h[i]
 	}
 	if _, ok := b.Objective.(LogLoss); ok || squares == 0 {

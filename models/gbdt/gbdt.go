@@ -12,7 +12,9 @@
 // for each tree so that no sum over rows can overflow; a histogram cell is then
 // one integer addition, and sums are exact in any order. So the model has the
 // same bytes at any number of threads and, where rows have times, for any order
-// of arrival within one.
+// of arrival within one. With LogLoss and SquaredError it has them on machines of
+// any kind too; the other objectives call functions of package math, whose last
+// bits differ from kind to kind.
 //
 // What trees are fitted to is an Objective: log loss, squared error, Poisson, the
 // order within groups, or when and how cases end (Hazard), whose leaves hold a

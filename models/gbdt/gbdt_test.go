@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -93,6 +95,36 @@ func TestSameBytesAtAnyThreads(t *testing.T) {
 				t.Errorf("table %d: other bytes at %d threads", i, n)
 			}
 		}
+	}
+}
+
+// A model's bytes are the same on all machines: here is what they were on one. A
+// change of what is learned, or how, changes them; a machine does not.
+func TestSameBytesOnAnyMachine(t *testing.T) {
+	const want = "3ae66dc18bb63f3e6cf04794a61bd5412c4d993e1aa5526b5ccc432f87ed97d7"
+	rng := rand.New(rand.NewPCG(3, 3)) // no function that machines answer differently
+	tab := &models.Table{X: make([][]float64, 5), At: make([]int64, 4000), Y: make([]float64, 4000), Weight: make([]float64, 4000)}
+	for j := range tab.X {
+		tab.Columns = append(tab.Columns, models.Column{Name: fmt.Sprint(j), Kind: models.Kind(j % 2)})
+		for i := range tab.Y {
+			tab.X[j] = append(tab.X[j], float64(rng.IntN([]int{1000, 80, 30, 9, 4000}[j]))/3)
+			tab.Y[i] += tab.X[j][i] * float64(mix(uint64(j))%9) / 4000
+		}
+	}
+	for i, y := range tab.Y {
+		tab.At[i], tab.Weight[i], tab.Y[i] = int64(i/3), 1+rng.Float64(), float64(b2i(y > rng.Float64()))
+	}
+	valid := tab.Take(rng.Perm(4000)[:500])
+	sum := sha256.New()
+	for _, l := range []gbdt.Learner{{}, {GradientFraction: 0.7, L1: 0.5}, {Limits: gbdt.Limits{Monotone: []int8{1, 0, -1, 0, 0}}}, {Objective: gbdt.SquaredError{}}} {
+		l.Trees, l.Leaves = 25, 12
+		m := fitted(t, l, tab, valid, 1)
+		l.Trees, l.From = 5, m
+		sum.Write(bytesOf(t, m))
+		sum.Write(bytesOf(t, fitted(t, l, tab, nil, 2)))
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); got != want {
+		t.Errorf("other bytes: %s", got)
 	}
 }
 

@@ -110,7 +110,7 @@ func choosePairs(ctx context.Context, plan *planner, seed uint64) ([]pair, error
 			break
 		}
 		for i, bin := range pairs[best].bins {
-			b.score[i] += scoutStep * step[bin]
+			b.score[i] += float64(scoutStep * step[bin])
 		}
 		g, h = b.residuals()
 		chosen = append(chosen, pairs[best])
@@ -232,5 +232,5 @@ func explained(bins []uint8, g, h []float64) (gain float64, step [scoutBins + 2]
 			k++
 		}
 	}
-	return gain - k - 3*math.Sqrt(2*k), step
+	return gain - k - float64(3*math.Sqrt(2*k)), step
 }

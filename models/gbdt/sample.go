@@ -128,7 +128,7 @@ func meanOf(y, w []float64) float64 {
 			sum, n = sum+v, n+1
 			continue
 		}
-		sum, n = sum+w[i]*v, n+w[i]
+		sum, n = sum+float64(w[i]*v), n+w[i]
 	}
 	return sum / n
 }
@@ -141,7 +141,7 @@ func (s *sample) meanOf(c crew, f func(i int) float64) float64 {
 		var p sums
 		for i := lo; i < hi; i++ {
 			w := s.weight(i)
-			p.f += w * f(i)
+			p.f += float64(w * f(i))
 			p.w += w
 		}
 		parts[block] = p
