@@ -75,16 +75,24 @@ const (
 var missing = map[string]bool{"": true, "NA": true, "N/A": true, "n/a": true, "#N/A": true, "NaN": true, "nan": true,
 	"null": true, "NULL": true, "Null": true, "?": true, `\N`: true}
 
-// rawColumn is one column of a file, already as numbers.
+// rawColumn is one column of a file, as numbers: NaN where one is missing, Code of
+// the text for a category.
 type rawColumn struct {
 	name   string
 	kind   models.Kind
 	date   bool
-	values []float64 // NaN where missing; Code of the text for a category
+	pieces []piece // as it was read
+	rows   int     // in all pieces
 	levels levels
 	doubt  string // why a date column is ambiguous, or a column is none of numbers; "" if there is no doubt
 	nearly bool   // a category whose values nearly all look like numbers
 }
+
+// inputs are the column alone.
+func (c *rawColumn) inputs() *models.Inputs { return inBatches([][]piece{c.pieces}) }
+
+// values are a copy of the column's numbers.
+func (c *rawColumn) values() []float64 { return c.inputs().Column(0) }
 
 // levels counts the texts of a category.
 type levels struct {
@@ -127,6 +135,9 @@ func (l *levels) sorted() []Level {
 }
 
 // ReadTable reads a CSV, Parquet or Arrow file, plain or gzipped, into a table.
+// The inputs of a Parquet or Arrow file are the record batches themselves
+// (models.Table.In): numbers as float64 or of a smaller type and dictionaries are
+// not copied, others are read into memory once.
 // The format is told by the content. A CSV column is numeric if every value
 // that is there parses as a finite number, a date (in Unix seconds) if all have
 // one date layout, and a category otherwise. Where a time column is named,
@@ -193,10 +204,11 @@ func short(names []string) string {
 
 // assemble makes the table: label, time and group leave the inputs.
 func assemble(raws []rawColumn, o TableOptions, info *TableInfo) (*models.Table, error) {
-	if len(raws) == 0 || len(raws[0].values) == 0 {
+	if len(raws) == 0 || raws[0].rows == 0 {
 		return nil, fmt.Errorf("no rows: the file holds a header and nothing below it")
 	}
 	t := &models.Table{}
+	var inputs [][]piece
 	for i := range raws {
 		c := &raws[i]
 		var err error
@@ -213,12 +225,15 @@ func assemble(raws []rawColumn, o TableOptions, info *TableInfo) (*models.Table,
 		}
 		if _, ok := o.input(c.name); ok {
 			t.Columns = append(t.Columns, models.Column{Name: c.name, Kind: c.kind})
-			t.X = append(t.X, c.values)
+			inputs = append(inputs, c.pieces)
 			info.Columns = append(info.Columns, c.describe())
 		}
 	}
-	if len(t.X) == 0 {
+	if len(inputs) == 0 {
 		return nil, fmt.Errorf("no inputs are left: every column is the label, the time, the group or dropped")
+	}
+	if t.X = whole(inputs); t.X == nil {
+		t.In = inBatches(inputs)
 	}
 	t.Known = slices.Clone(t.At)
 	t, info.Unlabelled = labelled(t)
@@ -234,11 +249,13 @@ func (c *rawColumn) describe() ColumnInfo {
 	if c.nearly {
 		d.Doubt = c.doubt
 	}
-	for _, v := range c.values {
-		if math.IsNaN(v) {
-			d.Missing++
+	c.inputs().Each(0, func(_ int, values []float64) {
+		for _, v := range values {
+			if math.IsNaN(v) {
+				d.Missing++
+			}
 		}
-	}
+	})
 	return d
 }
 
@@ -253,7 +270,7 @@ func labelled(t *models.Table) (*models.Table, int) {
 			rows = append(rows, i)
 		}
 	}
-	return t.Take(rows), len(t.Y) - len(rows)
+	return t.View(rows), len(t.Y) - len(rows)
 }
 
 // obvious are pairs of label values that say themselves which one is the
@@ -283,13 +300,14 @@ func label(c *rawColumn, positive string, info *TableInfo) ([]float64, error) {
 	if len(values) > 2 {
 		info.Negative = "any other"
 	}
-	y := make([]float64, len(c.values))
-	for i, v := range c.values {
+	y := c.values()
+	for i, v := range y {
 		switch {
 		case math.IsNaN(v):
-			y[i] = v
 		case v == values[one].value:
 			y[i] = 1
+		default:
+			y[i] = 0
 		}
 	}
 	return y, nil
@@ -311,7 +329,7 @@ func (c *rawColumn) labelValues() []labelValue {
 		return out
 	}
 	count := map[float64]int{}
-	for _, v := range c.values {
+	for _, v := range c.values() {
 		if !math.IsNaN(v) && (len(count) <= maxLevels || count[v] > 0) {
 			count[v]++
 		}
@@ -365,12 +383,12 @@ func moments(c *rawColumn) ([]int64, error) {
 	if c.doubt != "" {
 		return nil, fmt.Errorf("the time column %q is ambiguous: %s; write 2006-01-02", c.name, c.doubt)
 	}
-	scale := 1.0
+	scale, values := 1.0, c.values()
 	if !c.date {
-		scale = unixScale(c.values)
+		scale = unixScale(values)
 	}
-	out := make([]int64, len(c.values))
-	for i, v := range c.values {
+	out := make([]int64, len(values))
+	for i, v := range values {
 		v /= scale
 		if math.IsNaN(v) {
 			return nil, fmt.Errorf("row %d has no value in the time column %q; fill it in or remove the row", i+1, c.name)
@@ -412,8 +430,8 @@ func unixScale(values []float64) float64 {
 
 // groups gives equal values one number. A missing value is a group of its own.
 func groups(c *rawColumn) []int64 {
-	out := make([]int64, len(c.values))
-	for i, v := range c.values {
+	out := make([]int64, c.rows)
+	for i, v := range c.values() {
 		switch {
 		case math.IsNaN(v):
 			out[i] = -1 - int64(i)

@@ -28,8 +28,8 @@ import (
 	"github.com/apache/arrow/go/v17/parquet/pqarrow"
 )
 
-// tableBatch is how many rows of a Parquet file are held at once.
-const tableBatch = 1 << 16
+// batchRows is how many rows of a Parquet file make a batch.
+const batchRows = 1 << 16
 
 // parquetTable and arrowTable are files by path.
 type (
@@ -52,7 +52,7 @@ func (p parquetTable) each(schema func(*arrow.Schema) error, f func(arrow.Record
 		return fmt.Errorf("not a whole Parquet file: %w", err)
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
-	r, err := pqarrow.NewFileReader(in, pqarrow.ArrowReadProperties{BatchSize: tableBatch}, memory.DefaultAllocator)
+	r, err := pqarrow.NewFileReader(in, pqarrow.ArrowReadProperties{BatchSize: batchRows}, memory.DefaultAllocator)
 	if err != nil {
 		return err
 	}
@@ -141,9 +141,12 @@ func typedColumns(path string, each eachRecord, o TableOptions, info *TableInfo)
 		return nil
 	}, func(r arrow.Record) error {
 		for k, i := range at {
-			if err := raws[k].fill(r.Column(i)); err != nil {
-				return fmt.Errorf("column %q: %w", raws[k].name, err)
+			c := &raws[k]
+			p, err := c.piece(r.Column(i))
+			if err != nil {
+				return fmt.Errorf("column %q: %w", c.name, err)
 			}
+			c.pieces, c.rows = append(c.pieces, p), c.rows+p.len()
 		}
 		return nil
 	})
@@ -192,50 +195,76 @@ func typed(f arrow.Field, input *models.Column, asTime bool) (rawColumn, error) 
 	return c, nil
 }
 
-// fill appends one batch's values.
-func (c *rawColumn) fill(a arrow.Array) error {
+// piece reads one batch's values.
+func (c *rawColumn) piece(a arrow.Array) (piece, error) {
 	if d, ok := a.(*array.Dictionary); ok {
-		return c.fillDictionary(d)
+		return c.words(d)
 	}
-	if c.kind == models.Category {
-		for i := range a.Len() {
-			c.values = append(c.values, c.text(a, i))
-		}
-		return nil
-	}
-	value := numberAt(a)
-	for i := range a.Len() {
-		v := math.NaN()
-		if !a.IsNull(i) {
-			var err error
-			if v, err = value(i); err != nil {
-				return fmt.Errorf("row %d: %w", len(c.values)+1, err)
+	var p piece
+	if c.kind == models.Numeric {
+		if p = narrowOf(a); p == nil {
+			if f, ok := a.(*array.Float64); ok {
+				p = floatsOf(f)
 			}
 		}
-		c.values = append(c.values, v)
 	}
-	return nil
+	if p == nil {
+		return c.read(a)
+	}
+	infinite := 0
+	inBatches([][]piece{{p}}).Each(0, func(lo int, values []float64) {
+		for i, v := range values {
+			if infinite == 0 && math.IsInf(v, 0) {
+				infinite = c.rows + lo + i + 1
+			}
+		}
+	})
+	if infinite > 0 {
+		return nil, fmt.Errorf("row %d: %w", infinite, errInfinite)
+	}
+	a.Retain() // as long as the table
+	return p, nil
 }
 
-func (c *rawColumn) fillDictionary(d *array.Dictionary) error {
-	one := rawColumn{name: c.name, kind: c.kind, date: c.date}
-	words := d.Dictionary()
-	if c.kind != models.Category {
-		if err := one.fill(words); err != nil {
-			return err
+// read turns one batch's values into numbers one by one.
+func (c *rawColumn) read(a arrow.Array) (floats, error) {
+	out := make(floats, a.Len())
+	value := numberAt(a)
+	for i := range out {
+		var err error
+		switch {
+		case c.kind == models.Category:
+			out[i] = c.text(a, i)
+		case a.IsNull(i):
+			out[i] = math.NaN()
+		default:
+			if out[i], err = value(i); err != nil {
+				return nil, fmt.Errorf("row %d: %w", c.rows+i+1, err)
+			}
 		}
+	}
+	return out, nil
+}
+
+// words reads a dictionary once, and how often each of its words is there.
+func (c *rawColumn) words(d *array.Dictionary) (piece, error) {
+	w := words{column: d, numbers: make([]float64, d.Dictionary().Len())}
+	if c.kind != models.Category {
+		one := rawColumn{name: c.name, kind: c.kind, date: c.date}
+		numbers, err := one.read(d.Dictionary())
+		if err != nil {
+			return nil, err
+		}
+		w.numbers = numbers
 	}
 	for i := range d.Len() {
-		switch {
-		case d.IsNull(i):
-			c.values = append(c.values, math.NaN())
-		case c.kind == models.Category:
-			c.values = append(c.values, c.text(words, d.GetValueIndex(i)))
-		default:
-			c.values = append(c.values, one.values[d.GetValueIndex(i)])
+		if !d.IsNull(i) && c.kind == models.Category {
+			k := d.GetValueIndex(i)
+			w.numbers[k] = c.text(d.Dictionary(), k)
 		}
 	}
-	return nil
+	d.Retain() // as long as the table
+	return w, nil
 }
 
 // text is the code of value i as a text; a number is a text as CSV would have
@@ -261,6 +290,8 @@ func (c *rawColumn) text(a arrow.Array, i int) float64 {
 	return c.levels.code(s)
 }
 
+var errInfinite = errors.New("the value is infinite; leave it empty instead")
+
 // numberAt returns how to read one value of a column as a number. Times are
 // Unix seconds.
 func numberAt(a arrow.Array) func(i int) (float64, error) {
@@ -268,7 +299,7 @@ func numberAt(a arrow.Array) func(i int) (float64, error) {
 		return func(i int) (float64, error) {
 			v := f(i)
 			if math.IsInf(v, 0) {
-				return 0, errors.New("the value is infinite; leave it empty instead")
+				return 0, errInfinite
 			}
 			return v, nil
 		}

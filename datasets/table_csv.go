@@ -75,22 +75,25 @@ func (s *csvTable) columns(o TableOptions, info *TableInfo) ([]rawColumn, error)
 		return nil, err
 	}
 	info.SHA256 = hex.EncodeToString(sum.Sum(nil))
-	raws := make([]rawColumn, len(guesses))
+	raws, values := make([]rawColumn, len(guesses)), make([]floats, len(guesses))
 	for j := range guesses {
 		if err := guesses[j].settle(&raws[j]); err != nil {
 			return nil, err
 		}
-		raws[j].values = make([]float64, 0, rows)
+		values[j] = make(floats, 0, rows)
 	}
 	err = s.each(o, nil, func(_ int, header bool, cells []string) error {
 		if header {
 			return nil
 		}
 		for j := range guesses {
-			raws[j].values = append(raws[j].values, guesses[j].value(cells[guesses[j].at], &raws[j]))
+			values[j] = append(values[j], guesses[j].value(cells[guesses[j].at], &raws[j]))
 		}
 		return nil
 	}, func(int, string) {})
+	for j, v := range values {
+		raws[j].pieces, raws[j].rows = []piece{v}, len(v)
+	}
 	return raws, err
 }
 

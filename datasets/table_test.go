@@ -55,7 +55,7 @@ func column(t testing.TB, table *models.Table, name string) (int, []float64) {
 	if j < 0 {
 		t.Fatalf("no column %s in %v", name, table.Columns)
 	}
-	return j, table.X[j]
+	return j, table.Column(j)
 }
 
 func sameBits(a, b []float64) bool {
@@ -275,7 +275,7 @@ func TestNamedColumns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(table.X) != 2 {
+	if table.Width() != 2 {
 		t.Fatalf("columns %v", table.Columns)
 	}
 	if _, zip := column(t, table, "zip"); !slices.Equal(zip, []float64{models.Code("01234"), models.Code("99999")}) {
@@ -359,8 +359,8 @@ func TestTypedTables(t *testing.T) {
 					t.Errorf("%v: %v, want %v", table.Columns[j], got, values)
 				}
 			}
-			if len(table.X) != 5 || !slices.Equal(table.Y, []float64{1, 0, 1}) || !slices.Equal(table.At, []int64{0, 1, 86400}) || info.Rows != 3 {
-				t.Errorf("%d columns, y %v, at %v, %+v", len(table.X), table.Y, table.At, info)
+			if table.Width() != 5 || !slices.Equal(table.Y, []float64{1, 0, 1}) || !slices.Equal(table.At, []int64{0, 1, 86400}) || info.Rows != 3 {
+				t.Errorf("%d columns, y %v, at %v, %+v", table.Width(), table.Y, table.At, info)
 			}
 		})
 	}
@@ -449,7 +449,7 @@ func TestAppendColumns(t *testing.T) {
 		if err := AppendColumns(path, again+".csv", TableOptions{}, []AddedColumn{{"q", p}}); err != nil {
 			t.Fatal(err)
 		}
-		if back, _, err = ReadTable(again+".csv", TableOptions{}); err != nil || len(back.X) != 5 {
+		if back, _, err = ReadTable(again+".csv", TableOptions{}); err != nil || back.Width() != 5 {
 			t.Errorf("%s: %v, %v", again, back, err)
 		}
 	}
@@ -495,8 +495,8 @@ func FuzzReadTable(f *testing.F) {
 		if err := table.Check(false); err != nil {
 			t.Fatal(err)
 		}
-		if table.Len() != info.Rows || len(table.X) != len(info.Columns) {
-			t.Fatalf("%d rows, %d columns, info %+v", table.Len(), len(table.X), info)
+		if table.Len() != info.Rows || table.Width() != len(info.Columns) {
+			t.Fatalf("%d rows, %d columns, info %+v", table.Len(), table.Width(), info)
 		}
 	})
 }

@@ -193,7 +193,7 @@ func (s *csvTable) records(o TableOptions) eachRecord {
 					to.Append(cell)
 				}
 			}
-			if rows++; rows == tableBatch {
+			if rows++; rows == batchRows {
 				return flush()
 			}
 			return nil

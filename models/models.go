@@ -2,7 +2,9 @@
 // the contract of a learner and of a fitted model, and the code of a category.
 // It and the packages below it know numbers only, no word of the domain.
 //
-// A Table is column-major. A missing number is NaN. A category is a number too:
+// A Table is column-major, or its inputs are read where they lie, batch after
+// batch (Inputs), so that nothing of a file's record batches is copied for a
+// learner that reads those. A missing number is NaN. A category is a number too:
 // Code of its text, exact in a float64, so that training and serving agree
 // without sharing a dictionary.
 //
@@ -40,7 +42,8 @@ type Column struct {
 // are nil or of length n.
 type Table struct {
 	Columns []Column
-	X       [][]float64 // w columns of n values; NaN is missing
+	X       [][]float64 // w columns of n values; NaN is missing; nil where there is In
+	In      *Inputs     // the inputs where they lie, for who reads those (BatchLearner, Column, Row); else nil
 	Y       []float64   // label: 0 or 1, or what the learner's objective asks for
 	Weight  []float64   // nil means 1 each
 	At      []int64     // when the row's inputs were taken, Unix seconds; nil: no time
@@ -57,29 +60,93 @@ type Table struct {
 
 // Len returns the number of rows.
 func (t *Table) Len() int {
-	if len(t.X) == 0 {
+	switch {
+	case t.In != nil:
+		return t.In.Len()
+	case len(t.X) == 0:
 		return len(t.Y)
 	}
 	return len(t.X[0])
 }
 
 // Width returns the number of inputs.
-func (t *Table) Width() int { return len(t.X) }
+func (t *Table) Width() int {
+	if t.In != nil {
+		return len(t.Columns)
+	}
+	return len(t.X)
+}
 
 // Row copies row i into dst, which must be Width long.
 func (t *Table) Row(dst []float64, i int) {
-	for j, col := range t.X {
-		dst[j] = col[i]
+	for j := range dst {
+		if t.In != nil {
+			dst[j] = t.In.At(j, i)
+		} else {
+			dst[j] = t.X[j][i]
+		}
 	}
 }
 
-// Take returns a new table of the given rows, in that order.
+// Inputs returns the inputs to be read where they lie.
+func (t *Table) Inputs() *Inputs {
+	if t.In != nil {
+		return t.In
+	}
+	return InputsOf(t.X)
+}
+
+// Column returns input j, which must not be written to: a copy where it lies in
+// batches.
+func (t *Table) Column(j int) []float64 {
+	if t.In != nil {
+		return t.In.Column(j)
+	}
+	return t.X[j]
+}
+
+// Take returns a new table of the given rows, in that order, with columns of its
+// own.
 func (t *Table) Take(rows []int) *Table {
-	u := &Table{Columns: t.Columns, X: make([][]float64, len(t.X)), Horizon: t.Horizon, Until: t.Until}
+	u := t.sides(rows)
+	u.X = make([][]float64, t.Width())
+	if t.In != nil {
+		v := t.In.View(rows)
+		for j := range u.X {
+			u.X[j] = v.Column(j)
+		}
+		return u
+	}
 	for j, col := range t.X {
 		u.X[j] = take(col, rows)
 	}
-	u.Y, u.Weight = take(t.Y, rows), take(t.Weight, rows)
+	return u
+}
+
+// View is Take, but for the inputs, which stay where they lie.
+func (t *Table) View(rows []int) *Table {
+	u := t.sides(rows)
+	u.In = t.Inputs().View(rows)
+	return u
+}
+
+// Whole returns the table with columns, for who reads nothing else: itself, if
+// it has them.
+func (t *Table) Whole() *Table {
+	if t.In == nil {
+		return t
+	}
+	u := *t
+	u.In, u.X = nil, make([][]float64, t.Width())
+	for j := range u.X {
+		u.X[j] = t.In.Column(j)
+	}
+	return &u
+}
+
+// sides takes all but the inputs.
+func (t *Table) sides(rows []int) *Table {
+	u := &Table{Columns: t.Columns, Y: take(t.Y, rows), Weight: take(t.Weight, rows), Horizon: t.Horizon, Until: t.Until}
 	u.At, u.Known, u.Group, u.Ended = take(t.At, rows), take(t.Known, rows), take(t.Group, rows), take(t.Ended, rows)
 	return u
 }
@@ -102,18 +169,8 @@ func (t *Table) Check(labels bool) error {
 	if n == 0 {
 		return ErrEmpty
 	}
-	if len(t.Columns) != len(t.X) {
-		return fmt.Errorf("%w: %d columns described, %d held", ErrWidth, len(t.Columns), len(t.X))
-	}
-	for j, col := range t.X {
-		if len(col) != n {
-			return fmt.Errorf("column %s has %d rows, not %d", t.Columns[j].Name, len(col), n)
-		}
-		for i, x := range col {
-			if math.IsInf(x, 0) {
-				return fmt.Errorf("column %s, row %d is infinite", t.Columns[j].Name, i)
-			}
-		}
+	if err := t.checkInputs(n); err != nil {
+		return err
 	}
 	for _, l := range []int{len(t.Weight), len(t.At), len(t.Known), len(t.Group), len(t.Ended)} {
 		if l != 0 && l != n {
@@ -129,6 +186,34 @@ func (t *Table) Check(labels bool) error {
 	for i, y := range t.Y {
 		if y != 0 && y != 1 {
 			return fmt.Errorf("label of row %d is %v, not 0 or 1", i, y)
+		}
+	}
+	return nil
+}
+
+func (t *Table) checkInputs(n int) error {
+	if t.In != nil && t.X != nil {
+		return errors.New("a table has both X and In")
+	}
+	if t.In == nil && len(t.Columns) != len(t.X) {
+		return fmt.Errorf("%w: %d columns described, %d held", ErrWidth, len(t.Columns), len(t.X))
+	}
+	for j, col := range t.X {
+		if len(col) != n {
+			return fmt.Errorf("column %s has %d rows, not %d", t.Columns[j].Name, len(col), n)
+		}
+	}
+	in, infinite := t.Inputs(), -1
+	for j, c := range t.Columns {
+		in.Each(j, func(lo int, values []float64) {
+			for i, x := range values {
+				if infinite < 0 && math.IsInf(x, 0) {
+					infinite = lo + i
+				}
+			}
+		})
+		if infinite >= 0 {
+			return fmt.Errorf("column %s, row %d is infinite", c.Name, infinite)
 		}
 	}
 	return nil
@@ -161,11 +246,20 @@ type OpenLearner interface {
 	LearnsOpen() bool
 }
 
+// BatchLearner is a learner whose Fit also takes tables with In, and copies
+// nothing of them. Others are given Table.Whole.
+type BatchLearner interface {
+	Learner
+	// ReadsBatches does nothing but say so.
+	ReadsBatches()
+}
+
 // Model is a fitted learner.
 type Model interface {
 	// Predict writes one raw (not yet calibrated) probability per row of t
 	// into dst, which is t.Len() long. Missing inputs and categories never seen
-	// are allowed; a wrong width is ErrWidth, no rows ErrEmpty. Only t.X is read.
+	// are allowed; a wrong width is ErrWidth, no rows ErrEmpty. Only the inputs are
+	// read, in batches only by a model of a BatchLearner.
 	Predict(dst []float64, t *Table) error
 	// Width is the number of inputs it was fitted on.
 	Width() int

@@ -164,7 +164,7 @@ func column(t *testing.T, path string) []float64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return slices.Concat(table.X...)
+	return slices.Concat(table.Whole().X...)
 }
 
 // serves starts an engine over the data and holds its answer against an offline

@@ -78,8 +78,8 @@ func checkReportFiles(t *testing.T, dir string, r *health.Report) {
 		t.Fatalf("r.parquet: %v", err)
 	}
 	for j, c := range table.Columns {
-		if c.Name == "risk" && (table.Len() != want || table.X[j][0] != r.Rows[0].Risk) {
-			t.Errorf("r.parquet: %d rows, first risk %v, want %d and %v", table.Len(), table.X[j][0], want, r.Rows[0].Risk)
+		if c.Name == "risk" && (table.Len() != want || table.Column(j)[0] != r.Rows[0].Risk) {
+			t.Errorf("r.parquet: %d rows, first risk %v, want %d and %v", table.Len(), table.Column(j)[0], want, r.Rows[0].Risk)
 		}
 	}
 }

@@ -222,7 +222,7 @@ func segmentsOf(t *models.Table, info *datasets.TableInfo) []trial.Segmentation 
 			text[models.Code(l.Text)] = l.Text
 		}
 		s := trial.Segmentation{Name: c.Name, Values: make([]string, t.Len())}
-		for i, v := range t.X[j] {
+		for i, v := range t.Column(j) {
 			if !math.IsNaN(v) {
 				s.Values[i] = text[v]
 			}

@@ -162,7 +162,7 @@ func (m *winModel) published() (published, error) {
 type offerRows struct {
 	set    *features.Set
 	keys   []features.Key
-	x      [][]float64 // by column
+	x      []models.Batch // as the replay gave them
 	labels routing.Labels
 	stats  features.Stats
 	who    profiles
@@ -175,7 +175,6 @@ func readOffers(ctx context.Context, src features.Source, options features.Optio
 		return nil, err
 	}
 	r := &offerRows{set: features.NewSet(schema, options), who: profiles{}}
-	r.x = make([][]float64, r.set.Width())
 	if err := src.Partners(ctx, r.who.see); err != nil {
 		return nil, err
 	}
@@ -186,11 +185,14 @@ func readOffers(ctx context.Context, src features.Source, options features.Optio
 
 func (r *offerRows) add(rows *features.Rows) error {
 	r.keys = append(r.keys, rows.Keys...)
-	for j := range r.x {
-		for i := range rows.Keys {
-			r.x[j] = append(r.x[j], rows.X[i*rows.Width+j])
+	x := make([][]float64, rows.Width)
+	for j := range x {
+		x[j] = make([]float64, len(rows.Keys))
+		for i := range x[j] {
+			x[j][i] = rows.X[i*rows.Width+j]
 		}
 	}
+	r.x = append(r.x, models.InputsOf(x))
 	return nil
 }
 
@@ -202,7 +204,7 @@ type labelledTable struct {
 	open  int
 }
 
-// table takes the rows a label counts.
+// table is the rows a label counts; their inputs stay where they lie.
 func (r *offerRows) table(label func(record.EventID) (y float64, known int64, counts bool)) *labelledTable {
 	t := &labelledTable{Table: &models.Table{Columns: r.set.Columns()}}
 	for i, k := range r.keys {
@@ -219,13 +221,7 @@ func (r *offerRows) table(label func(record.EventID) (y float64, known int64, co
 		t.Known = append(t.Known, known)
 		t.first = append(t.first, r.labels.First(k.Event))
 	}
-	t.X = make([][]float64, len(r.x))
-	for j, col := range r.x {
-		t.X[j] = make([]float64, len(t.rows))
-		for i, row := range t.rows {
-			t.X[j][i] = col[row]
-		}
-	}
+	t.In = models.NewInputs(r.x...).View(t.rows)
 	return t
 }
 

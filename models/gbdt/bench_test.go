@@ -131,26 +131,57 @@ func BenchmarkFit(b *testing.B) {
 }
 
 // BenchmarkFitMemory tells what a fit holds beside the table, a row: of 28 inputs,
-// whose bins alone are 28 bytes.
+// whose bins alone are 28 bytes; and all it ever allocated, which it holds at most.
 func BenchmarkFitMemory(b *testing.B) {
 	if testing.Short() {
 		b.Skip("two million rows")
 	}
 	t := numbersTable(2_000_000, 28, 1)
+	batches, timed := *t, *t
+	batches.X, batches.In = nil, inBatches(t, 1<<16)
+	timed.At = make([]int64, t.Len())
+	for i := range timed.At {
+		timed.At[i] = int64(t.Len() - i)
+	}
+	for _, c := range []struct {
+		name string
+		t    *models.Table
+	}{{"columns", t}, {"batches", &batches}, {"newest-first", &timed}} {
+		b.Run(c.name, func(b *testing.B) { fitMemory(b, c.t) })
+	}
+}
+
+func fitMemory(b *testing.B, t *models.Table) {
+	var m runtime.MemStats
 	held := func() float64 {
-		var m runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&m)
 		return float64(m.HeapAlloc)
 	}
 	before, most := held(), 0.0
+	total := m.TotalAlloc
 	l := gbdt.Learner{Trees: 2, Leaves: 255, L2: -1, Progress: func(int, float64, float64) { most = max(most, held()) }}
 	for b.Loop() {
 		if _, err := l.Fit(context.Background(), t, nil, 1); err != nil {
 			b.Fatal(err)
 		}
 	}
+	runtime.ReadMemStats(&m)
 	b.ReportMetric((most-before)/float64(t.Len()), "held-B/row")
+	b.ReportMetric(float64(m.TotalAlloc-total)/float64(t.Len()*b.N), "allocated-B/row")
+}
+
+// inBatches is the table's inputs in batches of so many rows.
+func inBatches(t *models.Table, rows int) *models.Inputs {
+	var batches []models.Batch
+	for lo := 0; lo < t.Len(); lo += rows {
+		var part [][]float64
+		for _, x := range t.X {
+			part = append(part, x[lo:min(lo+rows, len(x))])
+		}
+		batches = append(batches, models.InputsOf(part))
+	}
+	return models.NewInputs(batches...)
 }
 
 // TestWriteTables writes the tables of BenchmarkFit for other trainers to the

@@ -3,26 +3,28 @@ package gbdt
 import (
 	"math"
 	"slices"
+	"sync"
+
+	"bellwether/models"
 )
 
 // sampleRows is how many rows quantiles are taken from: at 255 bins, about 400
 // a bin, a bin's share is then known to 5 %.
 const sampleRows = 100_000
 
-// cutsOf returns ascending cuts that part the numbers of col into at most bins
-// bins of about equal weight. A column of few distinct numbers gets a bin for
-// each. Numbers x with x <= cuts[0] fall into the first bin.
-func cutsOf(col []float64, bins int) []float64 {
-	step := max(1, (len(col)+sampleRows-1)/sampleRows)
-	sorted := make([]float64, 0, len(col)/step+1)
-	for i := 0; i < len(col); i += step {
-		if x := col[i]; x == x {
+// cutsOf returns ascending cuts that part the numbers of a column into at most
+// bins bins of about equal weight. A column of few distinct numbers gets a bin for
+// each. Numbers v with v <= cuts[0] fall into the first bin.
+func cutsOf(x *models.Inputs, col, bins int) []float64 {
+	step := max(1, (x.Len()+sampleRows-1)/sampleRows)
+	sorted := make([]float64, 0, x.Len()/step+1)
+	for i := 0; i < x.Len(); i += step {
+		if x := x.At(col, i); x == x {
 			sorted = append(sorted, x)
 		}
 	}
 	sortNumbers(sorted)
-	var value []float64
-	var count []int
+	value, count := sorted[:0], make([]int, 0, len(sorted)) // each number, and how often it is there
 	for _, x := range sorted {
 		if len(value) == 0 || x != value[len(value)-1] {
 			value, count = append(value, x), append(count, 0)
@@ -82,13 +84,22 @@ const (
 	digits    = (64 + digitBits - 1) / digitBits
 )
 
+// sorters is room to sort in: columns are sorted one after another, and what each
+// took would be garbage beside a large table.
+var sorters = sync.Pool{New: func() any { return new([2][]uint64) }}
+
 // sortNumbers sorts numbers, none of them NaN.
 func sortNumbers(x []float64) {
 	if len(x) < radixFrom {
 		slices.Sort(x)
 		return
 	}
-	from, to := make([]uint64, len(x)), make([]uint64, len(x))
+	room := sorters.Get().(*[2][]uint64)
+	defer sorters.Put(room)
+	for i, r := range room {
+		room[i] = slices.Grow(r[:0], len(x))
+	}
+	from, to := room[0][:len(x)], room[1][:len(x)]
 	var ends [digits][1 << digitBits]uint32
 	for i, v := range x {
 		k := ordered(v)
@@ -127,7 +138,7 @@ func unordered(k uint64) float64 {
 
 // between returns a number m with a <= m < b, about half way.
 func between(a, b float64) float64 {
-	m := a/2 + b/2
+	m := float64(a/2) + float64(b/2)
 	if !(m >= a && m < b) {
 		return a
 	}
@@ -216,16 +227,26 @@ func (g *grid) slot(x float64) int {
 	return 0
 }
 
-// binColumn writes the bin of each number of a column.
-func binColumn(dst []uint8, cuts, x []float64) {
+// binColumn returns the bin of each number of a column.
+func binColumn(cuts []float64, x *models.Inputs, col int) []uint8 {
 	var g *grid
-	if len(x) >= gridRows {
+	if x.Len() >= gridRows {
 		g = newGrid(cuts)
 	}
-	if g == nil {
-		binByHalves(dst, cuts, x)
-		return
-	}
+	bins := make([]uint8, x.Len())
+	x.Each(col, func(lo int, values []float64) {
+		if g == nil {
+			binByHalves(bins[lo:], cuts, values)
+		} else {
+			g.bin(bins[lo:], values)
+		}
+	})
+	return bins
+}
+
+// bin writes the bins of numbers.
+func (g *grid) bin(dst []uint8, x []float64) {
+	dst = dst[:len(x)]
 	for i, v := range x {
 		b := g.first[g.slot(v)&(gridSlots-1)]
 		for g.cuts[b] < v {

@@ -55,7 +55,7 @@ func newBooster(p Learner, rows *sample, of fitting, enc *encoder, cols [][]uint
 	}
 	b.score = b.startOf(rows)
 	b.m = newMatrix(cols, n, crew(p.Threads))
-	b.search = newSearcher(p, enc, len(rows.x))
+	b.search = newSearcher(p, enc, len(rows.columns))
 	return b
 }
 
@@ -70,7 +70,7 @@ func (b *booster) model(l Learner, enc *encoder) *Model {
 		}
 		trees = append(old, trees...)
 	}
-	m := newModel(l, len(b.rows.x), b.base, enc, trees)
+	m := newModel(l, len(b.rows.columns), b.base, enc, trees)
 	m.loss = b.Objective.answer()
 	if b.ends != nil {
 		m.loss = b.ends.answer()
@@ -90,7 +90,7 @@ func (b *booster) startOf(rows *sample) []float64 {
 	if b.ends == nil {
 		score := make([]float64, len(rows.y))
 		if b.From != nil {
-			b.From.scorer.scores(score, source{cols: rows.x}, b.base)
+			inBlocks(rows.x, len(rows.columns), func(lo, hi int, src source) { b.From.scorer.scores(score[lo:hi], src, b.base) })
 			return score
 		}
 		for i := range score {
@@ -101,7 +101,9 @@ func (b *booster) startOf(rows *sample) []float64 {
 	n := b.ends.outputs()
 	score := make([]float64, n*len(rows.y))
 	if b.From != nil {
-		b.From.hazards.scoresOf(score, b.From.scorer, source{cols: rows.x})
+		inBlocks(rows.x, len(rows.columns), func(lo, hi int, src source) {
+			b.From.hazards.scoresOf(score[lo*n:hi*n], b.From.scorer, src)
+		})
 		return score
 	}
 	for i := 0; i < len(score); i += n {
@@ -346,9 +348,10 @@ func (b *booster) draw(rng *rand.Rand) []uint32 {
 func (b *booster) drawByGradient(rng *rand.Rand) []uint32 {
 	length := make([]float64, len(b.gh))
 	for i, v := range b.gh {
-		length[i] = math.Hypot(derivativesOf(v))
+		g, h := derivativesOf(v)
+		length[i] = math.Sqrt(float64(g*g) + float64(h*h))
 	}
-	sure := sureFrom(length, b.GradientFraction*float64(len(length)))
+	sure := sureFrom(length, float64(b.GradientFraction*float64(len(length))))
 	rows := b.all[:0]
 	for i, v := range b.gh {
 		p := min(1, length[i]/sure)
@@ -392,7 +395,7 @@ func (b *booster) residuals() (g, h []float64) {
 	squares, hessians := 0.0, 0.0
 	for i, v := range b.gh {
 		g[i], h[i] = derivativesOf(v)
-		squares += g[i] * g[i]
+		squares += float64(g[i] * g[i])
 		hessians += h[i]
 	}
 	if _, ok := b.Objective.(LogLoss); ok || squares == 0 {

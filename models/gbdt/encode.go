@@ -77,33 +77,28 @@ func (e *encoder) followedBy(f *encoder, trees []tree) (*encoder, []tree) {
 	return both, trees
 }
 
-// keyOf returns the key of a row's level.
-func (s *stat) keyOf(at func(col int) float64) uint64 {
-	k := target.Key(at(s.a))
-	if s.b >= 0 {
-		k = target.Pair(k, target.Key(at(s.b)))
-	}
-	return k
-}
-
-// groups numbers the levels of the statistic over the rows of x.
-func (s *stat) groups(x [][]float64) (group []uint32, distinct []uint64) {
-	keys := make([]uint64, len(x[s.a]))
-	for i, v := range x[s.a] {
-		keys[i] = target.Key(v)
-	}
-	if s.b >= 0 {
-		for i, v := range x[s.b] {
-			keys[i] = target.Pair(keys[i], target.Key(v))
+// keysOf returns the key of each row's level.
+func (s *stat) keysOf(x *models.Inputs) []uint64 {
+	keys := make([]uint64, x.Len())
+	x.Each(s.a, func(lo int, values []float64) {
+		for i, v := range values {
+			keys[lo+i] = target.Key(v)
 		}
+	})
+	if s.b >= 0 {
+		x.Each(s.b, func(lo int, values []float64) {
+			for i, v := range values {
+				keys[lo+i] = target.Pair(keys[lo+i], target.Key(v))
+			}
+		})
 	}
-	return target.Intern(keys)
+	return keys
 }
 
 // fitRates fits the statistic to the rows and returns what each row could know:
 // the shrunk rate before it, and how frequent its level is.
 func (p *planner) fitRates(s *stat) (rates, counts []float64) {
-	group, distinct := s.groups(p.rows.x)
+	group, distinct := target.Intern(s.keysOf(p.rows.x))
 	s.keys = distinct
 	s.counters = p.order().Final(group, len(distinct), p.y, p.w)
 	s.strength = p.Targets.Strength
@@ -146,7 +141,7 @@ func newPlanner(p Learner, rows *sample, of fitting, seed uint64) *planner {
 
 // singles adds the inputs made of one column each.
 func (p *planner) singles() {
-	plans := make([]*planner, len(p.rows.x))
+	plans := make([]*planner, len(p.rows.columns))
 	crew(p.Threads).each(len(plans), func(j int) {
 		q := *p
 		q.enc, q.cols = &encoder{}, nil
@@ -170,11 +165,11 @@ func (p *planner) take(q *planner) {
 
 func (p *planner) single(j int) {
 	if p.rows.columns[j].Kind == models.Numeric {
-		p.number(input{kind: numeric, col: j}, p.rows.x[j])
+		p.number(input{kind: numeric, col: j}, p.rows.x, j)
 		return
 	}
 	s := stat{a: j, b: -1}
-	group, distinct := s.groups(p.rows.x)
+	group, distinct := target.Intern(s.keysOf(p.rows.x))
 	hasMissing := 0
 	for _, k := range distinct {
 		if k == target.Key(math.NaN()) {
@@ -188,11 +183,10 @@ func (p *planner) single(j int) {
 	p.rates(j, -1)
 }
 
-// number adds an input of numbers, if it has two bins or more.
-func (p *planner) number(in input, x []float64) {
-	in.cuts = cutsOf(x, p.MaxBins)
-	bins := make([]uint8, len(x))
-	binColumn(bins, in.cuts, x)
+// number adds an input of the numbers of a column, if it has two bins or more.
+func (p *planner) number(in input, x *models.Inputs, col int) {
+	in.cuts = cutsOf(x, col, p.MaxBins)
+	bins := binColumn(in.cuts, x, col)
 	varies := uint8(0)
 	for _, b := range bins {
 		varies |= b ^ bins[0]
@@ -229,23 +223,23 @@ func (p *planner) rates(a, b int) {
 	rates, counts := p.fitRates(&s)
 	at := len(p.enc.stats)
 	p.enc.stats = append(p.enc.stats, s)
-	p.number(input{kind: rate, stat: at}, rates)
+	x := models.InputsOf([][]float64{rates, counts})
+	p.number(input{kind: rate, stat: at}, x, 0)
 	if b < 0 {
-		p.number(input{kind: count, stat: at}, counts)
+		p.number(input{kind: count, stat: at}, x, 1)
 	}
 }
 
 // binsOf returns the bins of any rows, one column an input, by the final
 // statistics.
-func (e *encoder) binsOf(x [][]float64, c crew) [][]uint8 {
+func (e *encoder) binsOf(x *models.Inputs, c crew) [][]uint8 {
 	found := make([][]int32, len(e.stats))
 	c.each(len(e.stats), func(i int) { found[i] = e.stats[i].find(x) })
 	cols := make([][]uint8, len(e.inputs))
 	c.each(len(e.inputs), func(k int) {
 		in := e.inputs[k]
 		if in.kind == numeric {
-			cols[k] = make([]uint8, len(x[in.col]))
-			binColumn(cols[k], in.cuts, x[in.col])
+			cols[k] = binColumn(in.cuts, x, in.col)
 			return
 		}
 		table := e.binTable(in)
@@ -258,11 +252,11 @@ func (e *encoder) binsOf(x [][]float64, c crew) [][]uint8 {
 }
 
 // find returns the number of each row's level, -1 if it is not known.
-func (s *stat) find(x [][]float64) []int32 {
+func (s *stat) find(x *models.Inputs) []int32 {
 	l := target.NewLookup(s.keys)
-	found := make([]int32, len(x[s.a]))
-	for i := range found {
-		found[i] = int32(l.Find(s.keyOf(func(col int) float64 { return x[col][i] })))
+	found := make([]int32, x.Len())
+	for i, k := range s.keysOf(x) {
+		found[i] = int32(l.Find(k))
 	}
 	return found
 }

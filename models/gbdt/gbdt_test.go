@@ -2,12 +2,18 @@ package gbdt_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"bellwether/models"
 	"bellwether/models/gbdt"
@@ -90,6 +96,88 @@ func TestSameBytesAtAnyThreads(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A model's bytes are the same on all machines: here is what they were on one. A
+// change of what is learned, or how, changes them; a machine does not.
+func TestSameBytesOnAnyMachine(t *testing.T) {
+	const want = "3ae66dc18bb63f3e6cf04794a61bd5412c4d993e1aa5526b5ccc432f87ed97d7"
+	rng := rand.New(rand.NewPCG(3, 3)) // no function that machines answer differently
+	tab := &models.Table{X: make([][]float64, 5), At: make([]int64, 4000), Y: make([]float64, 4000), Weight: make([]float64, 4000)}
+	for j := range tab.X {
+		tab.Columns = append(tab.Columns, models.Column{Name: fmt.Sprint(j), Kind: models.Kind(j % 2)})
+		for i := range tab.Y {
+			tab.X[j] = append(tab.X[j], float64(rng.IntN([]int{1000, 80, 30, 9, 4000}[j]))/3)
+			tab.Y[i] += tab.X[j][i] * float64(mix(uint64(j))%9) / 4000
+		}
+	}
+	for i, y := range tab.Y {
+		tab.At[i], tab.Weight[i], tab.Y[i] = int64(i/3), 1+rng.Float64(), float64(b2i(y > rng.Float64()))
+	}
+	valid := tab.Take(rng.Perm(4000)[:500])
+	sum := sha256.New()
+	for _, l := range []gbdt.Learner{{}, {GradientFraction: 0.7, L1: 0.5}, {Limits: gbdt.Limits{Monotone: []int8{1, 0, -1, 0, 0}}}, {Objective: gbdt.SquaredError{}}} {
+		l.Trees, l.Leaves = 25, 12
+		m := fitted(t, l, tab, valid, 1)
+		l.Trees, l.From = 5, m
+		sum.Write(bytesOf(t, m))
+		sum.Write(bytesOf(t, fitted(t, l, tab, nil, 2)))
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); got != want {
+		t.Errorf("other bytes: %s", got)
+	}
+}
+
+// Rows that lie in batches teach the model that the table they make does, however
+// it is cut and however many read it.
+func TestSameBytesFromBatches(tb *testing.T) {
+	rapid.Check(tb, func(t *rapid.T) {
+		n := rapid.SampledFrom([]int{60, 700, 5000}).Draw(t, "rows")
+		tab := mixed(n, rapid.Uint64Range(1, 5).Draw(t, "seed"))
+		if rapid.Bool().Draw(t, "timeless") {
+			tab.At, tab.Known = nil, nil
+		} else if rapid.Bool().Draw(t, "alike") { // but for their inputs
+			tab.Known, tab.Weight = tab.At, nil
+		}
+		lying := *tab
+		lying.X = nil
+		var batches []models.Batch
+		for lo := 0; lo < n; {
+			hi := min(n, lo+rapid.IntRange(1, n).Draw(t, "size"))
+			var part [][]float64
+			for _, x := range tab.X {
+				part = append(part, x[lo:hi])
+			}
+			batches, lo = append(batches, models.InputsOf(part)), hi
+		}
+		lying.In = models.NewInputs(batches...)
+		if rapid.Bool().Draw(t, "view") {
+			rows := rapid.Permutation(every(n)).Draw(t, "rows")
+			tab, lying = tab.Take(rows), *lying.View(rows)
+		}
+		l := gbdt.Learner{Trees: 2, Leaves: 7, RowFraction: 0.9, Targets: gbdt.Targets{Pairs: 2}, Threads: 1}
+		if rapid.Bool().Draw(t, "on") {
+			l.From = fitted(tb, gbdt.Learner{Trees: 2, Leaves: 5, Targets: gbdt.Targets{Pairs: -1}}, mixed(500, 9), nil, 1)
+		}
+		m := fitted(tb, l, tab, tab, 3)
+		l.Threads = rapid.SampledFrom([]int{1, 2, 7}).Draw(t, "threads")
+		got := fitted(tb, l, &lying, &lying, 3)
+		if !bytes.Equal(bytesOf(tb, got), bytesOf(tb, m)) {
+			t.Fatalf("%d batches, %d threads: other bytes", len(batches), l.Threads)
+		}
+		want, p := make([]float64, n), make([]float64, n)
+		if err := cmp.Or(m.Predict(want, tab), got.Predict(p, &lying)); err != nil || !slices.Equal(p, want) {
+			t.Fatalf("%d batches: other answers (%v)", len(batches), err)
+		}
+	})
+}
+
+func every(n int) []int {
+	rows := make([]int, n)
+	for i := range rows {
+		rows[i] = i
+	}
+	return rows
 }
 
 func TestSameBytesInAnyOrderWithinATimestamp(t *testing.T) {

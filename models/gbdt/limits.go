@@ -121,7 +121,7 @@ func (b bounds) clamp(x float64) float64 { return min(max(x, b.least), b.most) }
 // its test is on an input that must rise (1), fall (-1) or neither.
 func (b bounds) parted(l, r float64, way int8) (left, right bounds) {
 	left, right = b, b
-	mid := l/2 + r/2
+	mid := float64(l/2) + float64(r/2)
 	switch way {
 	case 1:
 		left.most, right.least = mid, mid
@@ -144,8 +144,8 @@ func (c *candidate) within(left int64, l2 float64, way int8) float64 {
 
 // worth is twice what output w takes off the loss of rows of the given sums.
 func (s *searcher) worth(sum int64, w, l2 float64) float64 {
-	g, h := gradOf(sum)*s.unitG, float64(hessOf(sum))*s.unitH
-	return -(2*g*w + (h+l2)*w*w) - 2*s.l1*math.Abs(w)
+	g, h := float64(gradOf(sum)*s.unitG), float64(float64(hessOf(sum))*s.unitH)
+	return -(float64(2*g*w) + float64((h+l2)*w*w)) - float64(2*s.l1*math.Abs(w))
 }
 
 // byOrderWithin is byOrder with bounded outputs.

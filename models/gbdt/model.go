@@ -145,6 +145,10 @@ func (m *Model) Predict(dst []float64, t *models.Table) error {
 	if len(dst) != n {
 		return fmt.Errorf("gbdt: room for %d answers, %d rows", len(dst), n)
 	}
+	if t.In != nil {
+		inBlocks(t.In, m.width, func(lo, hi int, src source) { m.answer(dst[lo:hi], src) })
+		return nil
+	}
 	m.answer(dst, source{cols: t.X})
 	return nil
 }

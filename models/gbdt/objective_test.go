@@ -64,6 +64,19 @@ func TestContractOfObjectives(t *testing.T) {
 	})
 }
 
+func TestLogarithm(t *testing.T) {
+	for x := 1e-300; x < 1e300; x *= 1.0137 {
+		if got, want := logarithm(x), math.Log(x); math.Abs(got-want) > 1e-15*max(math.Abs(want), 0.3) {
+			t.Fatalf("log(%v) is %v, want %v", x, got, want)
+		}
+	}
+	for x := 0.5; x < 2; x += 0.0003 {
+		if got, want := logarithm(x), math.Log(x); math.Abs(got-want) > 4e-16 {
+			t.Fatalf("log(%v) is %v, want %v", x, got, want)
+		}
+	}
+}
+
 func TestLesserIsTheSmallerProbability(t *testing.T) {
 	for a := 0.0; a < 800; a += 0.0137 {
 		want := 1 / (1 + math.Exp(a))

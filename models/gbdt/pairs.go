@@ -110,7 +110,7 @@ func choosePairs(ctx context.Context, plan *planner, seed uint64) ([]pair, error
 			break
 		}
 		for i, bin := range pairs[best].bins {
-			b.score[i] += scoutStep * step[bin]
+			b.score[i] += float64(scoutStep * step[bin])
 		}
 		g, h = b.residuals()
 		chosen = append(chosen, pairs[best])
@@ -143,8 +143,8 @@ func newScout(plan *planner, seed uint64) (*planner, fitting, error) {
 // of many columns, those of most values.
 func candidates(rows *sample, limits Limits, c crew) []pair {
 	type column struct{ at, levels int }
-	levels := make([]int, len(rows.x))
-	c.each(len(levels), func(j int) { levels[j] = distinct(rows.x[j]) })
+	levels := make([]int, len(rows.columns))
+	c.each(len(levels), func(j int) { levels[j] = distinct(rows.x, j) })
 	var found []column
 	for j, col := range rows.columns {
 		most := float64(len(rows.y))
@@ -171,15 +171,17 @@ func candidates(rows *sample, limits Limits, c crew) []pair {
 }
 
 // distinct counts the numbers of a column, all missing ones as one.
-func distinct(x []float64) int {
-	sorted, n := make([]float64, 0, len(x)), 0
-	for _, v := range x {
-		if v == v {
-			sorted = append(sorted, v)
-		} else {
-			n = 1
+func distinct(x *models.Inputs, col int) int {
+	sorted, n := make([]float64, 0, x.Len()), 0
+	x.Each(col, func(_ int, values []float64) {
+		for _, v := range values {
+			if v == v {
+				sorted = append(sorted, v)
+			} else {
+				n = 1
+			}
 		}
-	}
+	})
 	sortNumbers(sorted)
 	for i, v := range sorted {
 		if i == 0 || v != sorted[i-1] {
@@ -207,11 +209,9 @@ func scoutSample(rows *sample) *sample {
 	return s
 }
 
-func binned(x []float64, most int) []uint8 {
-	cuts := cutsOf(x, most)
-	bins := make([]uint8, len(x))
-	binColumn(bins, cuts, x)
-	return bins
+func binned(numbers []float64, most int) []uint8 {
+	x := models.InputsOf([][]float64{numbers})
+	return binColumn(cutsOf(x, 0, most), x, 0)
 }
 
 // explained is how much of the loss left over (gradients g, hessians h) a step
@@ -232,5 +232,5 @@ func explained(bins []uint8, g, h []float64) (gain float64, step [scoutBins + 2]
 			k++
 		}
 	}
-	return gain - k - 3*math.Sqrt(2*k), step
+	return gain - k - float64(3*math.Sqrt(2*k)), step
 }

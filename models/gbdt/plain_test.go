@@ -529,7 +529,7 @@ func TestCuts(t *testing.T) {
 			rapid.Map(rapid.IntRange(-20, 20), func(i int) float64 { return float64(i) }),
 			rapid.SampledFrom([]float64{math.NaN(), math.MaxFloat64, -math.MaxFloat64, 5e-324, 0})), 1, 400).Draw(t, "x")
 		most := rapid.IntRange(2, 255).Draw(t, "bins")
-		cuts := cutsOf(x, most)
+		cuts := cutsOf(models.InputsOf([][]float64{x}), 0, most)
 		if len(cuts) >= most {
 			t.Fatalf("%d cuts make more than %d bins", len(cuts), most)
 		}
@@ -588,10 +588,9 @@ func TestColumnsAreBinnedAsNumbers(t *testing.T) {
 				x[i] = math.NaN()
 			}
 		}
-		cuts := cutsOf(x, maxBins)
+		cuts := cutsOf(models.InputsOf([][]float64{x}), 0, maxBins)
 		x = append(append(x, cuts...), math.MaxFloat64, -math.MaxFloat64, 0)
-		got := make([]uint8, len(x))
-		binColumn(got, cuts, x)
+		got := binColumn(cuts, models.InputsOf([][]float64{x}), 0)
 		for i, v := range x {
 			if want := binOf(cuts, v); got[i] != want {
 				t.Fatalf("%s: %v falls into bin %d, want %d", name, v, got[i], want)

@@ -13,8 +13,8 @@ import (
 // time. Weights have mean 1.
 type sample struct {
 	columns   []models.Column
-	x         [][]float64
-	y, w      []float64 // w is nil if all weights are equal
+	x         *models.Inputs // where they lie
+	y, w      []float64      // w is nil if all weights are equal
 	at, known []int64
 	group     []int64
 	ended     []int64
@@ -51,9 +51,9 @@ func newSample(t *models.Table, sorted bool) (*sample, error) {
 		rows = sortedByContent(t, rows)
 	}
 	if rows != nil && len(rows) < t.Len() || sorted && t.At != nil && rows != nil {
-		t = t.Take(rows)
+		t = t.View(rows)
 	}
-	s := &sample{columns: t.Columns, x: t.X, y: t.Y, at: t.At, known: t.Known, group: t.Group, ended: t.Ended, horizon: t.Horizon, until: t.Until}
+	s := &sample{columns: t.Columns, x: t.Inputs(), y: t.Y, at: t.At, known: t.Known, group: t.Group, ended: t.Ended, horizon: t.Horizon, until: t.Until}
 	if t.Weight == nil || equal {
 		return s, nil
 	}
@@ -87,6 +87,7 @@ func sortedByContent(t *models.Table, rows []int) []int {
 			rows[i] = i
 		}
 	}
+	in := t.Inputs()
 	slices.SortFunc(rows, func(a, b int) int {
 		if c := cmp.Compare(t.At[a], t.At[b]); c != 0 {
 			return c
@@ -106,8 +107,8 @@ func sortedByContent(t *models.Table, rows []int) []int {
 		if t.Ended != nil && t.Ended[a] != t.Ended[b] {
 			return cmp.Compare(t.Ended[a], t.Ended[b])
 		}
-		for _, col := range t.X {
-			if c := cmp.Compare(col[a], col[b]); c != 0 {
+		for j := range t.Columns {
+			if c := cmp.Compare(in.At(j, a), in.At(j, b)); c != 0 {
 				return c
 			}
 		}
@@ -133,7 +134,7 @@ func meanOf(y, w []float64) float64 {
 			sum, n = sum+v, n+1
 			continue
 		}
-		sum, n = sum+w[i]*v, n+w[i]
+		sum, n = sum+float64(w[i]*v), n+w[i]
 	}
 	return sum / n
 }
@@ -146,7 +147,7 @@ func (s *sample) meanOf(c crew, f func(i int) float64) float64 {
 		var p sums
 		for i := lo; i < hi; i++ {
 			w := s.weight(i)
-			p.f += w * f(i)
+			p.f += float64(w * f(i))
 			p.w += w
 		}
 		parts[block] = p
@@ -159,8 +160,24 @@ func (s *sample) meanOf(c crew, f func(i int) float64) float64 {
 	return all.f / all.w
 }
 
-// part returns the given rows, which must ascend.
+// part returns the given rows, which must ascend, copied.
 func (s *sample) part(rows []int) *sample {
-	t := (&models.Table{Columns: s.columns, X: s.x, Y: s.y, Weight: s.w, At: s.at, Known: s.known, Group: s.group, Ended: s.ended}).Take(rows)
-	return &sample{columns: s.columns, x: t.X, y: t.Y, w: t.Weight, at: t.At, known: t.Known, group: t.Group, ended: t.Ended, horizon: s.horizon, until: s.until}
+	t := (&models.Table{Columns: s.columns, In: s.x, Y: s.y, Weight: s.w, At: s.at, Known: s.known, Group: s.group, Ended: s.ended}).Take(rows)
+	return &sample{columns: s.columns, x: t.Inputs(), y: t.Y, w: t.Weight, at: t.At, known: t.Known, group: t.Group, ended: t.Ended, horizon: s.horizon, until: s.until}
+}
+
+// inBlocks calls f with some of the rows at a time, by column: those from row lo
+// on.
+func inBlocks(x *models.Inputs, width int, f func(lo, hi int, rows source)) {
+	cols, bufs := make([][]float64, width), make([][]float64, width)
+	for lo := 0; lo < x.Len(); lo += gradientRows {
+		hi := min(lo+gradientRows, x.Len())
+		for j := range cols {
+			if bufs[j] == nil {
+				bufs[j] = make([]float64, hi)
+			}
+			cols[j] = x.Values(bufs[j], j, lo, hi)
+		}
+		f(lo, hi, source{cols: cols})
+	}
 }

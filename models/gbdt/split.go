@@ -86,13 +86,15 @@ func newSearcher(p Learner, e *encoder, width int) *searcher {
 	return s
 }
 
-// score is twice what the best output of a node takes off the loss.
+// score is twice what the best output of a node takes off the loss. Here as
+// elsewhere products are rounded before they are added, on machines too that could
+// do both at once: all grow the same trees.
 func (s *searcher) score(g, h, l2 float64) float64 {
-	g = math.Abs(g) - s.l1
+	g = math.Abs(float64(g)) - s.l1
 	if g < 0 {
 		return 0
 	}
-	return g * g / (h + l2)
+	return g * g / (float64(h) + l2)
 }
 
 // output is the best output of a node.
@@ -101,11 +103,11 @@ func (s *searcher) output(sum int64) float64 {
 }
 
 func (s *searcher) newton(g, h float64) float64 {
-	a := math.Abs(g) - s.l1
+	a := math.Abs(float64(g)) - s.l1
 	if a < 0 {
 		return 0
 	}
-	return -math.Copysign(a/(h+s.l2), g)
+	return -math.Copysign(a/(float64(h)+s.l2), g)
 }
 
 // candidate is what one node's search shares among inputs.
@@ -182,8 +184,7 @@ func (c *candidate) byNumber(in int32, h *[cells]int64, left int64, missingRight
 }
 
 // byOrder works in units of the fixed point, with L2 in those too, and
-// compares fractions without dividing. Products are rounded before they are
-// added, on machines too that could do both at once.
+// compares fractions without dividing.
 func (c *candidate) byOrder(in int32, h *[cells]int64, left int64, missingRight bool) {
 	total, least := hessOf(c.sum), c.least
 	last := total - least // hessian the left side may have at most
@@ -214,7 +215,7 @@ func (c *candidate) byOrder(in int32, h *[cells]int64, left int64, missingRight 
 	if at == 0 {
 		return
 	}
-	gain := best*unit - c.parent
+	gain := float64(best*unit) - c.parent
 	if !(gain > c.best.gain) {
 		return
 	}
@@ -234,7 +235,7 @@ func (c *candidate) byLevel(in int32, h *[cells]int64) {
 	for b := range c.bins[in] {
 		if v := h[b&255]; v != 0 {
 			order[n] = uint8(b)
-			key[b&31] = gradOf(v) * c.unitG / (float64(hessOf(v))*c.unitH + levelSmooth)
+			key[b&31] = gradOf(v) * c.unitG / (float64(float64(hessOf(v))*c.unitH) + levelSmooth)
 			n++
 		}
 	}

@@ -20,7 +20,7 @@ func (t tree) fillValues() {
 			n := float64(l.rows) + float64(r.rows)
 			t[i].value = 0
 			if n > 0 {
-				t[i].value = l.value*(float64(l.rows)/n) + r.value*(float64(r.rows)/n)
+				t[i].value = float64(l.value*(float64(l.rows)/n)) + float64(r.value*(float64(r.rows)/n))
 			}
 		}
 	}

@@ -68,6 +68,7 @@ func Check(t *testing.T, learner models.Learner, load func([]byte) (models.Model
 		{"many goroutines", c.concurrent},
 		{"cancelled", c.cancelled},
 		{"rows as the table", c.rowsPredictor},
+		{"batches as the table", c.batches},
 		{"one row as many", c.oneRow},
 		{"learns", c.learns},
 		{"finds nothing in noise", c.noise},
@@ -365,6 +366,38 @@ func (c *checker) cancelled(t *testing.T) {
 	cancel()
 	if m, err := c.learner.Fit(ctx, c.train, nil, 1); !errors.Is(err, context.Canceled) || m != nil {
 		t.Errorf("a cancelled Fit answered %v, %v", m, err)
+	}
+}
+
+// lying is the table with its inputs in batches of other sizes, a view of views.
+func lying(t *models.Table) *models.Table {
+	u, end := *t, []int{0, 1, t.Len() / 3, t.Len() / 3, t.Len()}
+	var batches []models.Batch
+	for k, hi := range end[1:] {
+		part := make([][]float64, t.Width())
+		for j, x := range t.X {
+			part[j] = slices.Clone(x[end[k]:hi])
+		}
+		batches = append(batches, models.InputsOf(part))
+	}
+	rows := make([]int, t.Len())
+	for i := range rows {
+		rows[i] = len(rows) - 1 - i
+	}
+	u.X, u.In = nil, models.NewInputs(batches...)
+	return u.View(rows).View(rows)
+}
+
+func (c *checker) batches(t *testing.T) {
+	if _, ok := c.learner.(models.BatchLearner); !ok {
+		t.Skip("not a BatchLearner")
+	}
+	m := c.fit(t, lying(c.train), 7)
+	if !bytes.Equal(marshal(t, m), marshal(t, c.model)) {
+		t.Fatal("batches teach another model than the table they make")
+	}
+	if !sameBits(predict(t, m, lying(c.test)), predict(t, m, c.test)) {
+		t.Error("batches are answered otherwise than the table they make")
 	}
 }
 

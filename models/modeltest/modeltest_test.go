@@ -65,6 +65,18 @@ func (b broken) Fit(ctx context.Context, train, valid *models.Table, seed uint64
 	return &brokenModel{Model: m.(*logit.Model), how: b.how, train: train}, nil
 }
 
+// forgetful reads batches, and may lose a row of them.
+type forgetful struct{ broken }
+
+func (forgetful) ReadsBatches() {}
+
+func (b forgetful) Fit(ctx context.Context, train, valid *models.Table, seed uint64) (models.Model, error) {
+	if rows := all(train.Len()); train.In != nil && b.how == "loses a row of batches" {
+		train = train.Take(rows[1:])
+	}
+	return b.broken.Fit(ctx, train.Whole(), valid, seed)
+}
+
 func all(n int) []int {
 	rows := make([]int, n)
 	for i := range rows {
@@ -84,7 +96,11 @@ func (m *brokenModel) Predict(dst []float64, t *models.Table) error {
 	if m.how == "takes any width" && t.Width() != m.Width() {
 		return nil
 	}
-	if err := m.Model.Predict(dst, t); err != nil {
+	if t.In != nil && m.how == "answers batches otherwise" {
+		dst[0] = 0.5
+		return nil
+	}
+	if err := m.Model.Predict(dst, t.Whole()); err != nil {
 		return err
 	}
 	switch m.how {
@@ -166,7 +182,11 @@ func TestBroken(t *testing.T) {
 	if !set {
 		t.Skip("a part of TestEachBrokenPromiseIsSeen")
 	}
-	modeltest.Check(t, broken{how}, loadBroken(how), modeltest.Rows(300))
+	var l models.Learner = broken{how}
+	if strings.Contains(how, "batches") {
+		l = forgetful{broken{how}}
+	}
+	modeltest.Check(t, l, loadBroken(how), modeltest.Rows(300))
 }
 
 func TestEachBrokenPromiseIsSeen(t *testing.T) {
@@ -187,6 +207,9 @@ func TestEachBrokenPromiseIsSeen(t *testing.T) {
 		{"answers NaN", "missing,_unseen,_extreme"},
 		{"rows differ from the table", "rows_as_the_table"},
 		{"allocates", "rows_as_the_table"},
+		{"reads batches", ""},
+		{"loses a row of batches", "batches_as_the_table"},
+		{"answers batches otherwise", "batches_as_the_table"},
 		{"other bytes each time", "same_seed_same_bytes"},
 		{"believes damage", "damaged_bytes"},
 		{"loads otherwise", "save_and_load"},

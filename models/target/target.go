@@ -15,7 +15,7 @@ type Counter struct{ N, Pos float64 }
 // Add counts one trial of weight w whose outcome y is 0 or 1.
 func (c *Counter) Add(y, w float64) {
 	c.N += w
-	c.Pos += w * y
+	c.Pos += float64(w * y) // rounded, so that all machines agree
 }
 
 // Plus returns both counters taken together.
@@ -49,7 +49,7 @@ func Mean(c Counter, rate, strength float64) float64 {
 	if c.N <= 0 {
 		return rate
 	}
-	return min(1, max(0, (c.Pos+rate*strength)/(c.N+strength)))
+	return min(1, max(0, (c.Pos+float64(rate*strength))/(c.N+strength)))
 }
 
 // Nested shrinks along a chain of groups from the widest to the narrowest, each
@@ -80,7 +80,7 @@ func Strength(groups []Counter) float64 {
 	k := 0.0
 	for _, c := range groups {
 		if c.N > 0 {
-			n, pos, n2, k = n+c.N, pos+c.Pos, n2+c.N*c.N, k+1
+			n, pos, n2, k = n+c.N, pos+c.Pos, n2+float64(c.N*c.N), k+1
 		}
 	}
 	if k < 2 || pos <= 0 || pos >= n {
@@ -91,7 +91,7 @@ func Strength(groups []Counter) float64 {
 	for _, c := range groups {
 		if c.N > 0 {
 			d := c.Pos/c.N - rate
-			s += c.N * d * d
+			s += float64(c.N * d * d)
 		}
 	}
 	room := n - n2/n - (k - 1)

@@ -20,6 +20,9 @@ type BaseRate struct{}
 // Name implements models.Learner.
 func (BaseRate) Name() string { return "base_rate" }
 
+// ReadsBatches implements models.BatchLearner.
+func (BaseRate) ReadsBatches() {}
+
 // Fit implements models.Learner.
 func (BaseRate) Fit(ctx context.Context, train, _ *models.Table, _ uint64) (models.Model, error) {
 	if err := check(train); err != nil {
@@ -58,6 +61,9 @@ func (l ColumnRate) Name() string {
 	}
 	return "rate:" + l.Column
 }
+
+// ReadsBatches implements models.BatchLearner.
+func (l ColumnRate) ReadsBatches() {}
 
 // Fit implements models.Learner.
 func (l ColumnRate) Fit(ctx context.Context, train, _ *models.Table, _ uint64) (models.Model, error) {
@@ -101,11 +107,12 @@ const missingKey = -1
 
 func ratesOf(t *models.Table, j int) *rates {
 	m := &rates{width: t.Width(), column: j, kind: t.Columns[j].Kind, rate: metric.Base(t.Y, t.Weight)}
+	col := t.Column(j)
 	if m.kind == models.Numeric {
-		m.cuts = cutsOf(t.X[j])
+		m.cuts = cutsOf(col)
 	}
 	by := map[float64]*target.Counter{}
-	for i, x := range t.X[j] {
+	for i, x := range col {
 		k := m.key(x)
 		if by[k] == nil {
 			by[k] = &target.Counter{}
@@ -167,7 +174,7 @@ func (m *rates) counter(x float64) target.Counter {
 // leftOut is the log loss of rates that do not know their own row.
 func (m *rates) leftOut(t *models.Table) float64 {
 	p := make([]float64, t.Len())
-	for i, x := range t.X[m.column] {
+	for i, x := range t.Column(m.column) {
 		c := m.counter(x)
 		c = c.Minus(target.Counter{N: weightOf(t, i), Pos: weightOf(t, i) * t.Y[i]})
 		p[i] = target.Mean(c, m.rate, m.strength)
@@ -183,11 +190,14 @@ func (m *rates) Predict(dst []float64, t *models.Table) error {
 	if t.Width() != m.width {
 		return models.ErrWidth
 	}
-	for i := range dst {
-		dst[i] = m.rate
-		if m.column >= 0 {
-			dst[i] = target.Mean(m.counter(t.X[m.column][i]), m.rate, m.strength)
+	if m.column < 0 {
+		for i := range dst {
+			dst[i] = m.rate
 		}
+		return nil
+	}
+	for i, x := range t.Column(m.column) {
+		dst[i] = target.Mean(m.counter(x), m.rate, m.strength)
 	}
 	return nil
 }

@@ -166,7 +166,8 @@ func (f *Folds) lacking(g *Gate) (out []string) {
 // Len returns how many folds there are.
 func (f *Folds) Len() int { return len(f.parts) }
 
-// Tables takes out the rows of fold k.
+// Tables returns the rows of fold k, for learners that read batches: their inputs
+// stay where they lie.
 func (f *Folds) Tables(k int) (train, valid *models.Table) {
 	return f.parts[k].train.table(f.table), f.parts[k].valid.table(f.table)
 }
@@ -182,7 +183,7 @@ func (f *Folds) Fingerprint() string {
 	t := f.table
 	for j, c := range t.Columns {
 		fmt.Fprintf(h, "%q %d\n", c.Name, c.Kind)
-		hashFloats(h, t.X[j])
+		hashFloats(h, t.Column(j))
 	}
 	hashFloats(h, t.Y)
 	hashFloats(h, t.Weight)

@@ -42,12 +42,13 @@ func (s Scan) run(t *models.Table, seed uint64) (leaks, doubts []string) {
 		if slices.Contains(s.Trusted, c.Name) {
 			continue
 		}
-		one := &models.Table{Columns: t.Columns[j : j+1], X: t.X[j : j+1], Y: t.Y, Weight: t.Weight}
+		col := t.Column(j)
+		one := &models.Table{Columns: t.Columns[j : j+1], X: [][]float64{col}, Y: t.Y, Weight: t.Weight}
 		auc := heldOutAUC(one.Take(fit), one.Take(held))
 		if c.Kind == models.Numeric {
-			auc = max(auc, directAUC(t.X[j], t.Y, t.Weight))
+			auc = max(auc, directAUC(col, t.Y, t.Weight))
 		}
-		switch only := onlyOf(t.X[j], t.Y); {
+		switch only := onlyOf(col, t.Y); {
 		case auc >= maxColumnAUC:
 			leaks = append(leaks, fmt.Sprintf("column %q alone tells the label (AUC %.4f): it is the outcome, or is written after it; leave it out (--drop)", c.Name, auc))
 		case only != "":
@@ -111,12 +112,12 @@ func (s Scan) distances(t *models.Table) (out []string) {
 	dates := s.columns(t)
 	for n, j := range dates {
 		if t.At != nil {
-			if auc := directAUC(minus(t.X[j], at), t.Y, t.Weight); auc >= maxColumnAUC {
+			if auc := directAUC(minus(t.Column(j), at), t.Y, t.Weight); auc >= maxColumnAUC {
 				out = append(out, fmt.Sprintf("column %q: its distance from the row's time tells the label (AUC %.4f); leave it out (--drop)", t.Columns[j].Name, auc))
 			}
 		}
 		for _, k := range dates[:n] {
-			if auc := directAUC(minus(t.X[j], t.X[k]), t.Y, t.Weight); auc >= maxColumnAUC {
+			if auc := directAUC(minus(t.Column(j), t.Column(k)), t.Y, t.Weight); auc >= maxColumnAUC {
 				out = append(out, fmt.Sprintf("columns %q and %q: the distance between them tells the label (AUC %.4f); leave out the one that is written later (--drop)", t.Columns[k].Name, t.Columns[j].Name, auc))
 			}
 		}
@@ -154,7 +155,7 @@ func (s Scan) stamps(t *models.Table) (out []string) {
 	}
 	for _, j := range s.columns(t) {
 		there, later := 0, 0
-		for i, x := range t.X[j] {
+		for i, x := range t.Column(j) {
 			if !math.IsNaN(x) {
 				there++
 				if x > float64(t.At[i]) {

@@ -44,6 +44,26 @@ func (p *Predictor) Predict(dst []Probability, t *models.Table) error {
 	if len(dst) != t.Len() {
 		return fmt.Errorf("%d places for %d rows", len(dst), t.Len())
 	}
+	if t.In == nil || t.Len() == 0 {
+		return p.predict(dst, t)
+	}
+	for lo := 0; lo < len(dst); lo += predictedRows { // only so many are copied at a time
+		rows := make([]int, min(predictedRows, len(dst)-lo))
+		for i := range rows {
+			rows[i] = lo + i
+		}
+		if err := p.predict(dst[lo:lo+len(rows)], t.Take(rows)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// predictedRows is how many rows of a table that lies in batches are scored at a
+// time.
+const predictedRows = 1 << 14
+
+func (p *Predictor) predict(dst []Probability, t *models.Table) error {
 	own, err := p.Match(t)
 	if err != nil {
 		return err
@@ -113,7 +133,8 @@ func (p *Predictor) predictColumns(rows []float64, scratch *Scratch) {
 	}
 }
 
-// Match returns t's inputs in the order of p.Columns, without copying values.
+// Match returns t's inputs in the order of p.Columns, copied only where they lie
+// in batches.
 func (p *Predictor) Match(t *models.Table) (*models.Table, error) {
 	at := make(map[string]int, len(t.Columns))
 	for j, c := range t.Columns {
@@ -129,7 +150,7 @@ func (p *Predictor) Match(t *models.Table) (*models.Table, error) {
 		case t.Columns[j].Kind != c.Kind:
 			other = append(other, fmt.Sprintf("%s (the model wants %s)", c.Name, kindName(c.Kind)))
 		default:
-			own.X[k] = t.X[j]
+			own.X[k] = t.Column(j)
 		}
 	}
 	if len(missing) > 0 {

@@ -46,9 +46,10 @@ type part struct {
 	from, to int64 // moments of the rows, censored ones too; from > to: no time
 }
 
-// table returns the rows as a table, its weights multiplied in.
+// table returns the rows as a table, its weights multiplied in. The inputs stay
+// where they lie.
 func (p *part) table(t *models.Table) *models.Table {
-	u := t.Take(p.rows)
+	u := t.View(p.rows)
 	if p.weight != nil {
 		if u.Weight == nil {
 			u.Weight = slices.Clone(p.weight)
@@ -64,7 +65,7 @@ func (p *part) table(t *models.Table) *models.Table {
 // openTable returns the rows and the censored ones as what was known of them at
 // the horizon, without what makes some stand for others.
 func (p *part) openTable(t *models.Table) *models.Table {
-	u := t.Take(p.open)
+	u := t.View(p.open)
 	u.Until = p.horizon
 	for i := range p.open {
 		if u.Known != nil && u.Known[i] > p.horizon {

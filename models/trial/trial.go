@@ -123,8 +123,10 @@ type run struct {
 	done, total int
 }
 
-// tables are the parts of a split, taken out: what a learner is fitted on first,
-// stopped early by and fitted on last, and what all are judged on.
+// tables are the parts of a split: what a learner is fitted on first, stopped
+// early by and fitted on last, and what all are judged on. Their inputs lie in the
+// table that was split: of many learners only those that read nothing but columns
+// get their own, as long as they need them.
 type tables struct{ train, stop, last, valid, test *models.Table }
 
 func (s *split) tables(t *models.Table) tables {
@@ -301,7 +303,7 @@ func (r *run) enter(ctx context.Context, e *entry) error {
 	t := r.tables
 	if e.beside {
 		all := *r.table
-		all.Columns, all.X = r.Beside.Columns, r.Beside.X
+		all.Columns, all.X, all.In = r.Beside.Columns, r.Beside.X, r.Beside.In
 		t = r.split.tables(&all)
 	}
 	t = r.split.tablesOf(e.learner, r.table, t)
@@ -360,7 +362,8 @@ type refitter interface{ Refit() models.Learner }
 
 func (r *run) fitTwice(ctx context.Context, l models.Learner, t tables, seed uint64) (*fits, error) {
 	l = watched(l, r.Rounds)
-	first, err := l.Fit(ctx, t.train, t.stop, seed)
+	valid := readable(l, t.valid)
+	first, err := l.Fit(ctx, readable(l, t.train), readable(l, t.stop), seed)
 	if err != nil {
 		return nil, err
 	}
@@ -368,13 +371,21 @@ func (r *run) fitTwice(ctx context.Context, l models.Learner, t tables, seed uin
 	if m, ok := first.(refitter); ok {
 		f.again = m.Refit()
 	}
-	if err := first.Predict(f.validRaw, t.valid); err != nil {
+	if err := first.Predict(f.validRaw, valid); err != nil {
 		return nil, err
 	}
-	if f.last, err = watched(f.again, r.Rounds).Fit(ctx, t.last, nil, seed); err != nil {
+	if f.last, err = watched(f.again, r.Rounds).Fit(ctx, readable(l, t.last), nil, seed); err != nil {
 		return nil, err
 	}
-	return f, f.last.Predict(f.testRaw, t.test)
+	return f, f.last.Predict(f.testRaw, readable(l, t.test))
+}
+
+// readable is the table as the learner and its models can read it.
+func readable(l models.Learner, t *models.Table) *models.Table {
+	if _, ok := l.(models.BatchLearner); ok {
+		return t
+	}
+	return t.Whole()
 }
 
 // seeds repeats the winner's fits with other seeds and, without time, other
