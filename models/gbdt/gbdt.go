@@ -23,8 +23,9 @@
 // Columns of kind models.Category with at most 31 levels are split natively
 // (levels sorted by gradient). Wider ones enter as two statistics: how often
 // the label was true in that category among the outcomes the row could know
-// (target.Order), shrunk to the overall rate, and how frequent the category is;
-// of labels that are not 0 or 1, their mean between the least and the largest.
+// (target.Order), shrunk to the overall rate, and how frequent the category is,
+// or, where rows have times, how many outcomes those are; of labels that are not
+// 0 or 1, the rate is their mean between the least and the largest.
 // Pairs of columns, and numbers that repeat taken as categories, enter as such
 // rates too, if a fast first pass finds that they explain what single columns
 // leave over. Final statistics are frozen into the model.
