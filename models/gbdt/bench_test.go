@@ -101,12 +101,12 @@ var fits = []struct {
 	l    gbdt.Learner
 	slow bool
 }{
-	{"flights-100kx8-300x31", func() *models.Table { return flightsLike(100_000) }, gbdt.Learner{Trees: 300}, false},
-	{"codes-100kx8-300x31", func() *models.Table { return numbered(flightsLike(100_000)) }, gbdt.Learner{Trees: 300, L2: -1, Targets: gbdt.Targets{Pairs: -1}}, false},
+	{"flights-100kx8-300x31", func() *models.Table { return flightsLike(100_000) }, gbdt.Learner{Trees: 300, FeatureFraction: 1}, false},
+	{"codes-100kx8-300x31", func() *models.Table { return numbered(flightsLike(100_000)) }, gbdt.Learner{Trees: 300, L2: -1, FeatureFraction: 1, Targets: gbdt.Targets{Pairs: -1}}, false},
 	{"numbers-1Mx28-50x255", func() *models.Table { return numbersTable(1_000_000, 28, 1) }, large, true},
 }
 
-var large = gbdt.Learner{Trees: 50, Leaves: 255, LearningRate: 0.1, L2: -1}
+var large = gbdt.Learner{Trees: 50, Leaves: 255, LearningRate: 0.1, L2: -1, FeatureFraction: 1}
 
 // BenchmarkFitLarge is one fit of BELLWETHER_ROWS rows of 28 numbers, for
 // testdata/gbdt/memory.py to weigh its process.
@@ -162,7 +162,7 @@ func BenchmarkFitMemory(b *testing.B) {
 		return float64(m.HeapAlloc)
 	}
 	before, most := held(), 0.0
-	l := gbdt.Learner{Trees: 2, Leaves: 255, L2: -1, Progress: func(int, float64, float64) { most = max(most, held()) }}
+	l := gbdt.Learner{Trees: 2, Leaves: 255, L2: -1, FeatureFraction: 1, Progress: func(int, float64, float64) { most = max(most, held()) }}
 	for b.Loop() {
 		if _, err := l.Fit(context.Background(), t, nil, 1); err != nil {
 			b.Fatal(err)

@@ -66,7 +66,7 @@ type Learner struct {
 	L1              float64 // 0
 	L2              float64 // 1; negative: 0
 	MaxBins         int     // of a column, not counting missing; 255, the most
-	FeatureFraction float64 // of columns drawn for each tree; 1
+	FeatureFraction float64 // of inputs drawn for each tree, but at least 8; 0.5
 	RowFraction     float64 // of rows drawn for each tree; 1
 	EarlyStop       int     // trees without better loss on valid; 30; negative: off
 	Threads         int     // goroutines; GOMAXPROCS
@@ -128,7 +128,7 @@ func (l Learner) filled() (Learner, error) {
 	orF(&l.MinHessian, 1e-3)
 	orF(&l.L1, 0)
 	orF(&l.L2, 1)
-	orF(&l.FeatureFraction, 1)
+	orF(&l.FeatureFraction, 0.5)
 	orF(&l.RowFraction, 1)
 	orF(&l.GradientFraction, 1)
 	if l.Objective == nil {

@@ -397,3 +397,15 @@ func contributionsSum(t *testing.T, tab *models.Table) {
 		}
 	}
 }
+
+// A few columns are all drawn for each tree, so that what only two tell together
+// is learned by the defaults.
+func TestFewColumnsAreAllDrawn(t *testing.T) {
+	tab := numbersTable(2000, 2, 3)
+	for i := range tab.Y {
+		tab.Y[i] = float64(b2i((tab.X[0][i] > 0) != (tab.X[1][i] > 0)))
+	}
+	if a := auc(predict(t, fitted(t, gbdt.Learner{Trees: 50}, tab, nil, 1), tab), tab.Y); a < 0.95 {
+		t.Errorf("AUC %v where the sign of two columns' product is the label", a)
+	}
+}
