@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"testing"
 
 	"bellwether/models"
@@ -100,9 +101,26 @@ var fits = []struct {
 	l    gbdt.Learner
 	slow bool
 }{
-	{"flights-100kx8-300x31", func() *models.Table { return flightsLike(100_000) }, gbdt.Learner{Trees: 300}, false},
-	{"codes-100kx8-300x31", func() *models.Table { return numbered(flightsLike(100_000)) }, gbdt.Learner{Trees: 300, L2: -1, Targets: gbdt.Targets{Pairs: -1}}, false},
-	{"numbers-1Mx28-50x255", func() *models.Table { return numbersTable(1_000_000, 28, 1) }, gbdt.Learner{Trees: 50, Leaves: 255, LearningRate: 0.1, L2: -1}, true},
+	{"flights-100kx8-300x31", func() *models.Table { return flightsLike(100_000) }, gbdt.Learner{Trees: 300, FeatureFraction: 1}, false},
+	{"codes-100kx8-300x31", func() *models.Table { return numbered(flightsLike(100_000)) }, gbdt.Learner{Trees: 300, L2: -1, FeatureFraction: 1, Targets: gbdt.Targets{Pairs: -1}}, false},
+	{"numbers-1Mx28-50x255", func() *models.Table { return numbersTable(1_000_000, 28, 1) }, large, true},
+}
+
+var large = gbdt.Learner{Trees: 50, Leaves: 255, LearningRate: 0.1, L2: -1, FeatureFraction: 1}
+
+// BenchmarkFitLarge is one fit of BELLWETHER_ROWS rows of 28 numbers, for
+// testdata/gbdt/memory.py to weigh its process.
+func BenchmarkFitLarge(b *testing.B) {
+	rows, err := strconv.Atoi(os.Getenv("BELLWETHER_ROWS"))
+	if err != nil {
+		b.Skip("BELLWETHER_ROWS is not a number of rows")
+	}
+	t := numbersTable(rows, 28, 1)
+	for b.Loop() {
+		if _, err := large.Fit(context.Background(), t, nil, 1); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 func BenchmarkFit(b *testing.B) {
@@ -160,7 +178,7 @@ func fitMemory(b *testing.B, t *models.Table) {
 	}
 	before, most := held(), 0.0
 	total := m.TotalAlloc
-	l := gbdt.Learner{Trees: 2, Leaves: 255, L2: -1, Progress: func(int, float64, float64) { most = max(most, held()) }}
+	l := gbdt.Learner{Trees: 2, Leaves: 255, L2: -1, FeatureFraction: 1, Progress: func(int, float64, float64) { most = max(most, held()) }}
 	for b.Loop() {
 		if _, err := l.Fit(context.Background(), t, nil, 1); err != nil {
 			b.Fatal(err)
@@ -188,46 +206,37 @@ func inBatches(t *models.Table, rows int) *models.Inputs {
 // directory BELLWETHER_TABLES: of each, its rows and columns, then the labels and
 // the columns, all as float64. Categories are numbered.
 func TestWriteTables(t *testing.T) {
+	dir := written(t)
+	for _, c := range fits {
+		t.Run(c.name, func(t *testing.T) {
+			tab := numbered(c.make())
+			writeFloats(t, filepath.Join(dir, c.name), append([][]float64{{float64(tab.Len()), float64(tab.Width())}, tab.Y}, tab.X...)...)
+		})
+	}
+}
+
+// written is the directory BELLWETHER_TABLES.
+func written(t *testing.T) string {
 	dir := os.Getenv("BELLWETHER_TABLES")
 	if dir == "" {
 		t.Skip("BELLWETHER_TABLES is not set")
 	}
-	for _, c := range fits {
-		tab := numbered(c.make())
-		f, err := os.Create(filepath.Join(dir, c.name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := bufio.NewWriter(f)
-		for _, part := range append([][]float64{{float64(tab.Len()), float64(tab.Width())}, tab.Y}, tab.X...) {
-			if err := binary.Write(w, binary.LittleEndian, part); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := cmp.Or(w.Flush(), f.Close()); err != nil {
+	return dir
+}
+
+func writeFloats(t *testing.T, path string, parts ...[]float64) {
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := bufio.NewWriter(f)
+	for _, part := range parts {
+		if err := binary.Write(w, binary.LittleEndian, part); err != nil {
 			t.Fatal(err)
 		}
 	}
-}
-
-func BenchmarkPredictRows(b *testing.B) {
-	const width = 80
-	t := numbersTable(20_000, width, 1)
-	for _, size := range []struct{ trees, leaves int }{{300, 31}, {200, 63}} {
-		m := fitted(b, gbdt.Learner{Trees: size.trees, Leaves: size.leaves}, t, nil, 1)
-		for _, n := range []int{1, 500} {
-			b.Run(fmt.Sprintf("%dx%d/rows-%d", size.trees, size.leaves, n), func(b *testing.B) {
-				rows, dst := make([]float64, n*width), make([]float64, n)
-				for i := range n {
-					t.Row(rows[i*width:(i+1)*width], i)
-				}
-				b.ReportAllocs()
-				for b.Loop() {
-					m.PredictRows(dst, rows)
-				}
-				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/row")
-			})
-		}
+	if err := cmp.Or(w.Flush(), f.Close()); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -309,11 +309,15 @@ func packPlain(gh []int64, perG, perH float64) {
 // whole returns the lowest bits of a number rounded, half to even.
 func whole(x float64) uint64 { return math.Float64bits(float64(x) + rounder) }
 
+// fewestInputs is how many inputs a tree may ask at least, where there are as
+// many: with fewer it would seldom see two that mean something only together.
+const fewestInputs = 8
+
 // draw picks the rows and inputs of the next tree; the rows ascend.
 func (b *booster) draw(rng *rand.Rand) []uint32 {
 	use := b.search.use
 	n := len(use)
-	take := max(1, int(math.Ceil(b.FeatureFraction*float64(n))))
+	take := max(fewestInputs, int(math.Ceil(b.FeatureFraction*float64(n))))
 	for i := range use {
 		use[i] = take >= n
 	}

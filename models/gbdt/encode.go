@@ -96,7 +96,9 @@ func (s *stat) keysOf(x *models.Inputs) []uint64 {
 }
 
 // fitRates fits the statistic to the rows and returns what each row could know:
-// the shrunk rate before it, and how frequent its level is.
+// the shrunk rate before it, and how frequent its level is: where rows have
+// times, of how many the outcome was known by then. How many are still to come
+// would tell what became of it.
 func (p *planner) fitRates(s *stat) (rates, counts []float64) {
 	group, distinct := target.Intern(s.keysOf(p.rows.x))
 	s.keys = distinct
@@ -110,7 +112,9 @@ func (p *planner) fitRates(s *stat) (rates, counts []float64) {
 	rates, counts = make([]float64, len(group)), make([]float64, len(group))
 	for i, c := range before {
 		rates[i] = target.Mean(c, s.prior, s.strength)
-		counts[i] = s.counters[group[i]].N
+		if counts[i] = c.N; p.rows.at == nil {
+			counts[i] = s.counters[group[i]].N
+		}
 	}
 	return rates, counts
 }

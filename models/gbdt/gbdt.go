@@ -25,8 +25,9 @@
 // Columns of kind models.Category with at most 31 levels are split natively
 // (levels sorted by gradient). Wider ones enter as two statistics: how often
 // the label was true in that category among the outcomes the row could know
-// (target.Order), shrunk to the overall rate, and how frequent the category is;
-// of labels that are not 0 or 1, their mean between the least and the largest.
+// (target.Order), shrunk to the overall rate, and how frequent the category is,
+// or, where rows have times, how many outcomes those are; of labels that are not
+// 0 or 1, the rate is their mean between the least and the largest.
 // Pairs of columns, and numbers that repeat taken as categories, enter as such
 // rates too, if a fast first pass finds that they explain what single columns
 // leave over. Final statistics are frozen into the model.
@@ -79,7 +80,7 @@ type Learner struct {
 	L1              float64 // 0
 	L2              float64 // 1; negative: 0
 	MaxBins         int     // of a column, not counting missing; 255, the most
-	FeatureFraction float64 // of columns drawn for each tree; 1
+	FeatureFraction float64 // of inputs drawn for each tree, but at least 8; 0.5
 	RowFraction     float64 // of rows drawn for each tree; 1
 	EarlyStop       int     // trees without better loss on valid; 30; negative: off
 	Threads         int     // goroutines; GOMAXPROCS
@@ -152,7 +153,7 @@ func (l Learner) filled() (Learner, error) {
 	orF(&l.MinHessian, 1e-3)
 	orF(&l.L1, 0)
 	orF(&l.L2, 1)
-	orF(&l.FeatureFraction, 1)
+	orF(&l.FeatureFraction, 0.5)
 	orF(&l.RowFraction, 1)
 	orF(&l.GradientFraction, 1)
 	if l.Objective == nil {

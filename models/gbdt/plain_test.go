@@ -3,6 +3,7 @@ package gbdt
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -466,6 +467,37 @@ func TestScoringIsTheDumbWalk(t *testing.T) {
 	}
 	if len(kinds) != 4 {
 		t.Errorf("the model uses kinds %v of input: the test does not see all", kinds)
+	}
+}
+
+// What a row with a time is told of its category does not depend on rows after it.
+func TestStatisticsKnowNothingLater(t *testing.T) {
+	const n, levels = 400, 60
+	rng := rand.New(rand.NewPCG(1, 5))
+	tab := &models.Table{Columns: []models.Column{{Name: "city", Kind: models.Category}}, X: [][]float64{nil}}
+	for i := range n {
+		tab.X[0] = append(tab.X[0], models.Code(fmt.Sprint(rng.IntN(levels))))
+		tab.Y = append(tab.Y, float64(rng.IntN(2)))
+		tab.At, tab.Known = append(tab.At, int64(i)), append(tab.Known, int64(i+rng.IntN(50)))
+	}
+	told := func(rows int) (rates, counts []float64) {
+		s, err := newSample(&models.Table{Columns: tab.Columns, X: [][]float64{tab.X[0][:rows]}, Y: tab.Y[:rows], At: tab.At[:rows], Known: tab.Known[:rows]}, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		of, err := LogLoss{}.begin(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return newPlanner(Learner{Targets: Targets{Strength: 10}}, s, of, 1).fitRates(&stat{a: 0, b: -1, prior: 0.5})
+	}
+	rates, counts := told(n)
+	earlyRates, earlyCounts := told(n / 2)
+	if !slices.Equal(rates[:n/2], earlyRates) || !slices.Equal(counts[:n/2], earlyCounts) {
+		t.Error("later rows changed what earlier ones are told")
+	}
+	if slices.Max(counts) < 3 || slices.Min(rates) == slices.Max(rates) {
+		t.Errorf("at most %v outcomes, rates from %v to %v: nothing is told", slices.Max(counts), slices.Min(rates), slices.Max(rates))
 	}
 }
 

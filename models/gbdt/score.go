@@ -1,7 +1,9 @@
 package gbdt
 
 import (
+	"cmp"
 	"math"
+	"slices"
 
 	"bellwether/models/target"
 )
@@ -33,6 +35,7 @@ type walker struct {
 // scorer is the model laid out for speed.
 type scorer struct {
 	numbers []numberSlot
+	eights  []eight // the numbers again, for a row alone
 	lookups []lookupSlot
 	slots   int
 	roots   []uint32
@@ -43,6 +46,37 @@ type scorer struct {
 type numberSlot struct {
 	col, slot int
 	cuts      []float64
+}
+
+// eight is as many columns of numbers, whose bins are found side by side. Fewer
+// are filled up by the last again.
+type eight struct {
+	of   [lanes]numberSlot
+	most int       // cuts of a column
+	cuts []float64 // cut k of column c at k*lanes+c, after its last +Inf
+}
+
+// eightsOf takes columns of about as many cuts together.
+func eightsOf(numbers []numberSlot) (out []eight) {
+	sorted := slices.SortedFunc(slices.Values(numbers), func(a, b numberSlot) int { return cmp.Compare(len(a.cuts), len(b.cuts)) })
+	for part := range slices.Chunk(sorted, lanes) {
+		last := part[len(part)-1]
+		e := eight{most: len(last.cuts), cuts: make([]float64, len(last.cuts)*lanes)}
+		for c := range e.of {
+			e.of[c] = last
+			if c < len(part) {
+				e.of[c] = part[c]
+			}
+			for k := range e.most {
+				e.cuts[k*lanes+c] = math.Inf(1)
+				if k < len(e.of[c].cuts) {
+					e.cuts[k*lanes+c] = e.of[c].cuts[k]
+				}
+			}
+		}
+		out = append(out, e)
+	}
+	return out
 }
 
 type lookupSlot struct {
@@ -69,6 +103,7 @@ func newScorer(m *Model) *scorer {
 		l := &s.lookups[in.stat]
 		l.out = append(l.out, binSlot{i, m.enc.binTable(in)})
 	}
+	s.eights = eightsOf(s.numbers)
 	for _, t := range m.trees {
 		root := uint32(len(s.nodes))
 		s.roots = append(s.roots, root)
@@ -124,17 +159,12 @@ func (s *scorer) scores(dst []float64, src source, base float64) {
 
 // encode writes the bins of n rows from row i on: bins[slot*lanes+r].
 func (s *scorer) encode(bins []uint8, src *source, i, n int) {
-	for k := range s.numbers {
-		in := &s.numbers[k]
-		x, step := src.from(in.col, i)
-		out := (*[lanes]uint8)(bins[in.slot*lanes:])
-		if n == lanes {
-			binLanes(out, in.cuts, x, step)
-			continue
+	if n == 1 {
+		for k := range s.eights {
+			s.eights[k].encode(bins, src, i)
 		}
-		for r := range n {
-			out[r] = binOf(in.cuts, x[r*step])
-		}
+	} else {
+		s.encodeNumbers(bins, src, i, n)
 	}
 	for k := range s.lookups {
 		in := &s.lookups[k]
@@ -153,6 +183,50 @@ func (s *scorer) encode(bins []uint8, src *source, i, n int) {
 				bins[o.slot*lanes+r] = o.bins[at]
 			}
 		}
+	}
+}
+
+// encodeNumbers is encode for the columns of numbers, of two rows or more.
+func (s *scorer) encodeNumbers(bins []uint8, src *source, i, n int) {
+	for k := range s.numbers {
+		in := &s.numbers[k]
+		x, step := src.from(in.col, i)
+		out := (*[lanes]uint8)(bins[in.slot*lanes:])
+		if n == lanes {
+			binLanes(out, in.cuts, x, step)
+			continue
+		}
+		for r := range n {
+			out[r] = binOf(in.cuts, x[r*step])
+		}
+	}
+}
+
+// encode writes the bins of row i.
+func (e *eight) encode(bins []uint8, src *source, i int) {
+	var lo [lanes]int
+	var v [lanes]float64
+	for c := range v {
+		x, _ := src.from(e.of[c].col, i)
+		v[c] = x[0]
+	}
+	for n := e.most; n > 0; {
+		half := (n + 1) >> 1
+		for c := range v {
+			up := 0
+			if e.cuts[(lo[c]+half-1)*lanes+c] < v[c] {
+				up = half
+			}
+			lo[c] += up
+		}
+		n -= half
+	}
+	for c := range v {
+		bin := uint8(lo[c] + 1)
+		if math.IsNaN(v[c]) {
+			bin = 0
+		}
+		bins[e.of[c].slot*lanes] = bin
 	}
 }
 
@@ -218,29 +292,34 @@ func (s *scorer) walk8(acc *[lanes][sumLanes]float64, bins []uint8) {
 	}
 }
 
-// walk1 walks four trees at a time with one row.
+// walk1 walks eight trees at a time with one row.
 func (s *scorer) walk1(bins []uint8) float64 {
 	nodes, values := s.nodes, s.values
 	var sum [sumLanes]float64
 	roots := s.roots
-	for ; len(roots) >= 4; roots = roots[4:] {
-		a, b, c, d := roots[0], roots[1], roots[2], roots[3]
+	for ; len(roots) >= 2*sumLanes; roots = roots[2*sumLanes:] {
+		a, b, c, d, e, f, g, h := roots[0], roots[1], roots[2], roots[3], roots[4], roots[5], roots[6], roots[7]
 		for {
 			na, nb, nc, nd := &nodes[a], &nodes[b], &nodes[c], &nodes[d]
+			ne, nf, ng, nh := &nodes[e], &nodes[f], &nodes[g], &nodes[h]
 			a1 := na.next(bins[uint(na.slot)*lanes])
 			b1 := nb.next(bins[uint(nb.slot)*lanes])
 			c1 := nc.next(bins[uint(nc.slot)*lanes])
 			d1 := nd.next(bins[uint(nd.slot)*lanes])
-			moved := (a ^ a1) | (b ^ b1) | (c ^ c1) | (d ^ d1)
-			a, b, c, d = a1, b1, c1, d1
+			e1 := ne.next(bins[uint(ne.slot)*lanes])
+			f1 := nf.next(bins[uint(nf.slot)*lanes])
+			g1 := ng.next(bins[uint(ng.slot)*lanes])
+			h1 := nh.next(bins[uint(nh.slot)*lanes])
+			moved := (a ^ a1) | (b ^ b1) | (c ^ c1) | (d ^ d1) | (e ^ e1) | (f ^ f1) | (g ^ g1) | (h ^ h1)
+			a, b, c, d, e, f, g, h = a1, b1, c1, d1, e1, f1, g1, h1
 			if moved == 0 {
 				break
 			}
 		}
-		sum[0] += values[a]
-		sum[1] += values[b]
-		sum[2] += values[c]
-		sum[3] += values[d]
+		sum[0] = sum[0] + values[a] + values[e]
+		sum[1] = sum[1] + values[b] + values[f]
+		sum[2] = sum[2] + values[c] + values[g]
+		sum[3] = sum[3] + values[d] + values[h]
 	}
 	for k, a := range roots {
 		for n := &nodes[a]; ; n = &nodes[a] {
@@ -250,7 +329,7 @@ func (s *scorer) walk1(bins []uint8) float64 {
 			}
 			a = next
 		}
-		sum[k] += values[a]
+		sum[k%sumLanes] += values[a]
 	}
 	return total(&sum)
 }

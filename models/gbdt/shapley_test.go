@@ -120,33 +120,3 @@ func (m *Model) known(t tree, i uint32, row []float64, set int) float64 {
 	l, r := float64(t[n.kid].rows), float64(t[n.kid+1].rows)
 	return (l*m.known(t, n.kid, row, set) + r*m.known(t, n.kid+1, row, set)) / (l + r)
 }
-
-// BenchmarkContributions is 200 trees of 63 leaves.
-func BenchmarkContributions(b *testing.B) {
-	const width, n = 28, 20_000
-	rng := rand.New(rand.NewPCG(1, 2))
-	tab := &models.Table{X: make([][]float64, width), Y: make([]float64, n)}
-	for j := range tab.X {
-		tab.Columns = append(tab.Columns, models.Column{Name: string(rune('a' + j))})
-		tab.X[j] = make([]float64, n)
-		for i := range tab.X[j] {
-			tab.X[j][i] = rng.NormFloat64()
-		}
-	}
-	for i := range tab.Y {
-		if tab.X[0][i]+tab.X[1][i]*tab.X[2][i]+math.Sin(3*tab.X[3][i])+rng.NormFloat64() > 0 {
-			tab.Y[i] = 1
-		}
-	}
-	fitted, err := Learner{Trees: 200, Leaves: 63, EarlyStop: -1, Targets: Targets{Pairs: -1}}.Fit(context.Background(), tab, nil, 1)
-	if err != nil {
-		b.Fatal(err)
-	}
-	m := fitted.(*Model)
-	row, dst := make([]float64, width), make([]float64, width)
-	tab.Row(row, 7)
-	b.ReportAllocs()
-	for b.Loop() {
-		m.Contributions(dst, row)
-	}
-}

@@ -66,7 +66,7 @@ func (p Params) String() string {
 // paramsOf are the settings of l, with the defaults of gbdt written out.
 func paramsOf(l gbdt.Learner) Params {
 	return Params{Trees: cmp.Or(l.Trees, 400), Leaves: cmp.Or(l.Leaves, 31), LearningRate: cmp.Or(l.LearningRate, 0.05), MinRows: cmp.Or(l.MinRows, 20),
-		L2: cmp.Or(l.L2, 1), RowFraction: cmp.Or(l.RowFraction, 1), FeatureFraction: cmp.Or(l.FeatureFraction, 1), Pairs: cmp.Or(l.Targets.Pairs, 8)}
+		L2: cmp.Or(l.L2, 1), RowFraction: cmp.Or(l.RowFraction, 1), FeatureFraction: cmp.Or(l.FeatureFraction, 0.5), Pairs: cmp.Or(l.Targets.Pairs, 8)}
 }
 
 // axis is one dimension of the space.
