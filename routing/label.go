@@ -2,6 +2,7 @@ package routing
 
 import (
 	"math"
+	"strings"
 
 	"bellwether/datasets/record"
 )
@@ -109,7 +110,8 @@ func (l *Labels) made(e *record.Event, known int64) {
 	}
 	n := int32(len(l.offers))
 	l.offers = append(l.offers, offerLabel{partner: e.Partner, before: before, made: known, moved: never, takeBack: never})
-	l.byEvent[e.ID], l.byLead[e.Lead] = n, n
+	// An id shares memory with all that were read beside it.
+	l.byEvent[record.EventID(strings.Clone(string(e.ID)))], l.byLead[e.Lead] = n, n
 	if e.Offer != "" {
 		l.byOffer[e.Offer] = n
 	}

@@ -27,7 +27,9 @@ func featuresCommand(s *streams) *cobra.Command {
 		Long: "Replay a data directory and write the training tables offers.parquet (one row per offer made, as of\n" +
 			"just before it became known) and months.parquet (one row per partner and month's beginning), and\n" +
 			"manifest.json with the feature set, its fingerprint, the data's time window and the counts.\n" +
-			"A category is written as its code, a missing value as null.",
+			"A category is written as its code, a missing value as null. What came of the rows is known only at the\n" +
+			"end of the data: offer_labels.parquet (first, won, accepted, and when that was known) and\n" +
+			"month_labels.parquet (left) hold it, row for row; a label that is open, or that a row has not, is null.",
 		Example: "  bellwether features --data world --out tables",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -94,11 +96,18 @@ func writeTables(ctx context.Context, src features.Source, out string, o feature
 	set := features.NewSet(schema, o)
 	offers := startTable(filepath.Join(out, "offers.parquet"), set.OfferSchema())
 	months := startTable(filepath.Join(out, "months.parquet"), set.MonthSchema())
-	_, stats, err := features.Replay(ctx, src, set, r, features.Sink{Offers: offers.write, Months: months.write})
+	came := newOutcomes()
+	_, stats, err := features.Replay(ctx, observedSource{src, came.observe}, set, r, features.Sink{
+		Offers: func(rows *features.Rows) error { came.ofOffers(rows); return offers.write(rows) },
+		Months: func(rows *features.Rows) error { came.ofMonths(rows); return months.write(rows) },
+	})
 	for _, t := range []*tableFile{offers, months} {
 		if e := t.close(err); err == nil {
 			err = e
 		}
+	}
+	if err == nil {
+		err = came.write(out)
 	}
 	if err != nil {
 		return nil, err

@@ -4,12 +4,20 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"bellwether/datasets"
+	"bellwether/datasets/record"
+	"bellwether/routing"
+
+	"github.com/apache/arrow/go/v17/arrow/memory"
+	"github.com/apache/arrow/go/v17/parquet/pqarrow"
 )
 
 // TestFeaturesCommandWritesWholeTables makes the tables of a small world and
@@ -39,6 +47,7 @@ func TestFeaturesCommandWritesWholeTables(t *testing.T) {
 			t.Errorf("%s holds %d rows, the manifest says %d", name, table.Len(), rows)
 		}
 	}
+	checkLabels(t, world, out)
 	if set, err := m.Spec.Set(); err != nil || set.Fingerprint() != m.Fingerprint {
 		t.Errorf("the manifest's set cannot be made again: %v", err)
 	}
@@ -51,6 +60,72 @@ func TestFeaturesCommandWritesWholeTables(t *testing.T) {
 	if code := run(t.Context(), []string{"features", "--data", world}, s); code != 2 {
 		t.Errorf("without --out: exit code %d", code)
 	}
+}
+
+// checkLabels holds the files of labels against the events they are of.
+func checkLabels(t *testing.T, world, out string) {
+	t.Helper()
+	dir, err := datasets.Open(world)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var labels routing.Labels
+	if _, err := dir.Events(t.Context(), datasets.ReadOptions{}, func(batch []record.Event) error {
+		for i := range batch {
+			labels.Observe(&batch[i])
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	rows, of := readText(t, filepath.Join(out, "offers.parquet")), readText(t, filepath.Join(out, "offer_labels.parquet"))
+	if len(rows["event"]) != len(of["event"]) {
+		t.Fatalf("%d offers, %d labels", len(rows["event"]), len(of["event"]))
+	}
+	told := map[string]int{}
+	for i, id := range of["event"] {
+		if id != rows["event"][i] {
+			t.Fatalf("label %d is of %s, the row of %s", i, id, rows["event"][i])
+		}
+		want := "(null)"
+		if y, known, counts := labels.Win(record.EventID(id)); counts && known != math.MaxInt64 {
+			want = strconv.FormatBool(y == 1)
+		}
+		if told[want]++; of["won"][i] != want || (of["won_known_at"][i] == "(null)") != (want == "(null)") {
+			t.Fatalf("offer %s: won is %s, known %s; want %s", id, of["won"][i], of["won_known_at"][i], want)
+		}
+	}
+	months, left := readText(t, filepath.Join(out, "months.parquet")), readText(t, filepath.Join(out, "month_labels.parquet"))
+	if !slices.Equal(months["partner"], left["partner"]) || !slices.Equal(months["at"], left["at"]) || len(left["at"]) == 0 {
+		t.Error("the labels of months are not row for row those of the table")
+	}
+	if told["true"] == 0 || told["false"] == 0 || told["(null)"] == 0 {
+		t.Errorf("not every answer occurs: %v", told)
+	}
+}
+
+// readText reads all columns of a Parquet file as texts.
+func readText(t *testing.T, path string) map[string][]string {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	table, err := pqarrow.ReadTable(t.Context(), f, nil, pqarrow.ArrowReadProperties{}, memory.DefaultAllocator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string][]string{}
+	for j := range int(table.NumCols()) {
+		c := table.Column(j)
+		for _, chunk := range c.Data().Chunks() {
+			for i := range chunk.Len() {
+				out[c.Name()] = append(out[c.Name()], chunk.ValueStr(i))
+			}
+		}
+	}
+	return out
 }
 
 // TestFeaturesCommandCountsWhatItSetsAside types the command over rows of every
