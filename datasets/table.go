@@ -204,7 +204,7 @@ func short(names []string) string {
 
 // assemble makes the table: label, time and group leave the inputs.
 func assemble(raws []rawColumn, o TableOptions, info *TableInfo) (*models.Table, error) {
-	if len(raws) == 0 || raws[0].rows == 0 {
+	if len(raws) > 0 && raws[0].rows == 0 || len(raws) == 0 && len(o.Columns) == 0 {
 		return nil, fmt.Errorf("no rows: the file holds a header and nothing below it")
 	}
 	t := &models.Table{}
@@ -228,6 +228,13 @@ func assemble(raws []rawColumn, o TableOptions, info *TableInfo) (*models.Table,
 			inputs = append(inputs, c.pieces)
 			info.Columns = append(info.Columns, c.describe())
 		}
+	}
+	if len(inputs) == 0 && len(o.Columns) > 0 {
+		wanted := make([]string, len(o.Columns))
+		for i, c := range o.Columns {
+			wanted[i] = c.Name
+		}
+		return nil, fmt.Errorf("it has none of the inputs that are wanted: %s", short(wanted))
 	}
 	if len(inputs) == 0 {
 		return nil, fmt.Errorf("no inputs are left: every column is the label, the time, the group or dropped")

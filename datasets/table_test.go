@@ -123,6 +123,7 @@ func TestReadTableErrors(t *testing.T) {
 		{"empty", "", TableOptions{}, []string{"file is empty"}},
 		{"blank lines", "\n\n", TableOptions{}, []string{"file is empty"}},
 		{"header alone", "a,b\n", TableOptions{}, []string{"no rows"}},
+		{"none wanted", "a,b\n1,2\n", TableOptions{Columns: []models.Column{{Name: "c"}}}, []string{"none of the inputs", "c"}},
 		{"delimiter", "a;b;c\n1;2;3\n", TableOptions{}, []string{"one column", `--sep ';'`}},
 		{"tabs", "a\tb\n1\t2\n", TableOptions{}, []string{`--sep '\t'`}},
 		{"twice", "a,b,a\n1,2,3\n", TableOptions{}, []string{"columns 1 and 3", `"a"`}},

@@ -70,13 +70,13 @@ var partnerTable = []partnerColumn{
 
 	partnerLive("partner_win_rate", "share", "offers won of offers of known outcome, life, shrunk to its tier and the tier to everyone", func(v *partnerView) float64 { return v.win.mean }),
 	partnerLive("partner_win_rate_sd", "share", "uncertainty of partner_win_rate", func(v *partnerView) float64 { return v.win.sd }),
-	partnerLive("partner_win_rate_364d", "share", "the same over 364 days", func(v *partnerView) float64 { return v.winYear.mean }),
+	partnerLive("partner_win_rate_364d", "share", "offers won of offers of known outcome, 364 days, shrunk likewise", func(v *partnerView) float64 { return v.winYear.mean }),
 	partnerLive("partner_win_rate_364d_sd", "share", "uncertainty of partner_win_rate_364d", func(v *partnerView) float64 { return v.winYear.sd }),
-	partnerLive("partner_win_rate_91d", "share", "the same over 91 days, shrunk to its own rate of 364 days", func(v *partnerView) float64 { return v.recent(decided, v.winYear.mean) }),
+	partnerLive("partner_win_rate_91d", "share", "offers won of offers of known outcome, 91 days, shrunk to its own rate of 364 days", func(v *partnerView) float64 { return v.recent(decided, v.winYear.mean) }),
 	partnerLive("partner_accept_rate", "share", "offers accepted of offers answered or expired, life, shrunk likewise", func(v *partnerView) float64 { return v.accept.mean }),
 	partnerLive("partner_accept_rate_sd", "share", "uncertainty of partner_accept_rate", func(v *partnerView) float64 { return v.accept.sd }),
-	partnerLive("partner_accept_rate_364d", "share", "the same over 364 days", func(v *partnerView) float64 { return v.acceptYear.mean }),
-	partnerLive("partner_accept_rate_91d", "share", "the same over 91 days, shrunk to its own rate of 364 days", func(v *partnerView) float64 { return v.recent(answers, v.acceptYear.mean) }),
+	partnerLive("partner_accept_rate_364d", "share", "offers accepted of offers answered or expired, 364 days, shrunk likewise", func(v *partnerView) float64 { return v.acceptYear.mean }),
+	partnerLive("partner_accept_rate_91d", "share", "offers accepted of offers answered or expired, 91 days, shrunk to its own rate of 364 days", func(v *partnerView) float64 { return v.recent(answers, v.acceptYear.mean) }),
 	partnerLive("partner_tier_win_rate", "share", "win rate of its tier as of midnight, shrunk to everyone's", func(v *partnerView) float64 { return v.state.segments.prior(v.tier(), winRate).rate }),
 	partnerLive("partner_decided_log", "log(1 + offers)", "offers of known outcome, life", func(v *partnerView) float64 { return math.Log1p(float64(v.counts(decided)[life])) }),
 

@@ -226,14 +226,14 @@ func (p *profile) ofItsTier() string {
 
 // life says the partner's whole record.
 func life(p *profile, _ float64) phrase {
-	wins, all := p.value("partner_wins_life"), math.Round(math.Expm1(p.value(featDecided)))
+	wins, losses := p.value("partner_wins_life"), p.value("partner_losses_life")
 	switch {
-	case all > 0 && wins <= all:
-		return won("won", wins, all, "leads so far"+p.ofItsTier())
+	case wins+losses > 0:
+		return won("won", wins, wins+losses, "deals so far"+p.ofItsTier())
 	case math.IsNaN(p.value(featWinRate)):
 		return phrase{}
 	}
-	return phrase{"has no lead decided yet" + p.ofItsTier(), "none decided"}
+	return phrase{"has no deal decided yet" + p.ofItsTier(), "none decided"}
 }
 
 func wonOf(end, when string) wording {

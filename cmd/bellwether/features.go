@@ -50,8 +50,8 @@ func featuresCommand(s *streams) *cobra.Command {
 				return err
 			}
 			money.warn(s.Err, o)
-			fmt.Fprintf(s.Err, "%d offer rows and %d month rows of %d features from %d events (%d repeats), %s to %s\n", m.Stats.Offers, m.Stats.Months,
-				len(m.Features), m.Stats.Events, m.Stats.Repeats, m.Stats.From.Format("2006-01-02"), m.Stats.To.Format("2006-01-02"))
+			fmt.Fprintf(s.Err, "%d offer rows and %d month rows of %d features from %d events, %s to %s\n", m.Stats.Offers, m.Stats.Months,
+				len(m.Features), m.Stats.Events, m.Stats.From.Format("2006-01-02"), m.Stats.To.Format("2006-01-02"))
 			if n := m.Stats.LateOffers + m.Stats.NoLead; n > 0 {
 				fmt.Fprintf(s.Err, "%d offers have no row: %d became known more than a day late, %d are of leads that are not in the data\n", n, m.Stats.LateOffers, m.Stats.NoLead)
 			}

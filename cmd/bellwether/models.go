@@ -28,12 +28,7 @@ func modelsCommand(s *streams) *cobra.Command {
 	var asJSON bool
 	c.PersistentFlags().StringVar(&dir, "models", "models", "directory of models")
 	c.PersistentFlags().BoolVar(&asJSON, "json", false, "print one JSON document on standard output")
-	open := func() (*registry.Registry, error) {
-		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-			return nil, record.Errorf(record.NotFound, "", "--models %s is not a directory of models", dir)
-		}
-		return registry.Open(dir)
-	}
+	open := func() (*registry.Registry, error) { return openModels(dir) }
 	sub := func(use, short string, args cobra.PositionalArgs, do func(*registry.Registry, []string) (any, error)) {
 		c.AddCommand(&cobra.Command{Use: use, Short: short, Args: args, RunE: func(_ *cobra.Command, args []string) error {
 			reg, err := open()
@@ -148,4 +143,12 @@ func told(s *streams, v any, asJSON bool, format string, args ...any) error {
 	}
 	_, err := fmt.Fprintf(s.Out, format, args...)
 	return err
+}
+
+// openModels opens a directory of models to read from, which must be there.
+func openModels(dir string) (*registry.Registry, error) {
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return nil, record.Errorf(record.NotFound, "", "--models %s is not a directory of models", dir)
+	}
+	return registry.Open(dir)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"bellwether/datasets"
 	"bellwether/models/registry"
@@ -52,7 +53,10 @@ type predictJob struct {
 }
 
 func (j *predictJob) run(s *streams) error {
-	reg, err := registry.Open(j.dir)
+	if filepath.Clean(j.in) == filepath.Clean(j.out) {
+		return usageError{fmt.Errorf("--out is --in: name another file, the scored table does not replace the one it was made of")}
+	}
+	reg, err := openModels(j.dir)
 	if err != nil {
 		return err
 	}

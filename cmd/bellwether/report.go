@@ -138,7 +138,7 @@ func loadChurn(dir string) (*health.Assessor, error) {
 	if dir == "" {
 		return nil, nil
 	}
-	reg, err := registry.Open(dir)
+	reg, err := openModels(dir)
 	if err != nil {
 		return nil, err
 	}

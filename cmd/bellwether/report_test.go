@@ -100,3 +100,32 @@ func TestReportUsage(t *testing.T) {
 		}
 	}
 }
+
+// A directory of models that is not there is no reason to judge without one, nor
+// to make one; and a scored table does not replace the one it was made of.
+func TestWrongPathsAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	world, models, table := filepath.Join(dir, "world"), filepath.Join(dir, "models"), filepath.Join(dir, "t.csv")
+	if code, _, said := command(t, "synth", "--out", world, "--partners", "5", "--leads", "20", "--days", "40"); code != 0 {
+		t.Fatal(said)
+	}
+	lead := filepath.Join(dir, "lead.json")
+	for path, text := range map[string]string{table: "a,b\n1,2\n", lead: `{"id":"l","created_at":"2026-03-02T09:00:00Z"}`} {
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for want, args := range map[string][]string{
+		"is not a directory of models": {"report", "at-risk", "--data", world, "--models", models, "--format", "csv", "--out", "-"},
+		models + " is not":             {"route", "--data", world, "--models", models, "--lead", lead},
+		"--models " + models + " is":   {"predict", "--models", models, "--model", "win", "--in", table, "--out", filepath.Join(dir, "o.csv")},
+		"--out is --in":                {"predict", "--models", models, "--model", "win", "--in", table, "--out", dir + "/./t.csv"},
+	} {
+		if code, _, said := command(t, args...); code == 0 || !strings.Contains(said, want) {
+			t.Errorf("%v: code %d, %q; want %q", args, code, said, want)
+		}
+	}
+	if _, err := os.Stat(models); err == nil {
+		t.Error("the directory of models was made")
+	}
+}

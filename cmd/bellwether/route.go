@@ -188,7 +188,7 @@ func loadWin(dir string) (*features.Set, *routing.Model, error) {
 	if dir == "" {
 		return nil, nil, nil
 	}
-	reg, err := registry.Open(dir)
+	reg, err := openModels(dir)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -236,7 +236,7 @@ func loadData(ctx context.Context, s *streams, st *store.Store, path string) err
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.Err, "loaded %d partners, %d leads, %d events (%d repeats left out) in %s\n",
-		done.Partners, done.Leads, done.Events, done.Repeats, time.Since(began).Round(time.Millisecond))
+	fmt.Fprintf(s.Err, "loaded %d versions of partners, %d leads, %d events in %s\n",
+		done.Partners, done.Leads, done.Events, time.Since(began).Round(time.Millisecond))
 	return nil
 }

@@ -19,13 +19,18 @@ type dirSource struct {
 	notice *notices
 }
 
-// notices tell people once about the rows of each noun that were set aside.
+// notices tell people once about the rows of each noun that were set aside or
+// stood there twice.
 type notices struct {
 	out  io.Writer
 	said map[string]bool
 }
 
 func (n *notices) tell(noun string, c datasets.Counts, dir *datasets.Dir) {
+	if c.Repeats > 0 && !n.said[noun+" twice"] {
+		n.said[noun+" twice"] = true
+		fmt.Fprintf(n.out, "%s: %d of %d rows repeat another and count once\n", noun, c.Repeats, c.In)
+	}
 	if c.Quarantined > 0 && !n.said[noun] {
 		n.said[noun] = true
 		fmt.Fprintf(n.out, "%s: %d rows in = %d kept + %d quarantined; what was set aside, and why: %s\n", noun, c.In, c.Kept, c.Quarantined,
