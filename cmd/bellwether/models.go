@@ -90,7 +90,7 @@ func atMostArgs(n int) cobra.PositionalArgs {
 		if len(args) <= n {
 			return nil
 		}
-		return usageError{fmt.Errorf("%s takes at most %d argument(s): %s", c.CommandPath(), n, c.UseLine())}
+		return usageError{fmt.Errorf("%s takes at most %d argument(s): %s", plain(c), n, c.UseLine())}
 	}
 }
 

@@ -116,6 +116,9 @@ func importArchive(s *streams, f *importFlags, path string, in io.Reader) error 
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
+	if now, err := reg.Current(v.Name); err == nil && now == v {
+		return told(s, v, f.json, "%s was there already, and is in force\n", v)
+	}
 	return told(s, v, f.json, "imported %s; 'bellwether models promote %s' puts it in force\n", v, v)
 }
 

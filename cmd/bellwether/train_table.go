@@ -85,7 +85,7 @@ func (f *tableFlags) add(c *cobra.Command) {
 // job checks the flags of a command.
 func (f *tableFlags) job(c *cobra.Command) (tableJob, error) {
 	if f.in == "" || f.options.Label == "" {
-		return tableJob{}, usageError{fmt.Errorf("%s needs --in FILE and --label COLUMN", strings.TrimPrefix(c.CommandPath(), "bellwether "))}
+		return tableJob{}, usageError{fmt.Errorf("%s needs --in FILE and --label COLUMN", plain(c))}
 	}
 	var err error
 	f.options.Sep, err = separator(f.sep)

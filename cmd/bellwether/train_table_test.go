@@ -99,6 +99,8 @@ func TestTrainTablePredictAndRollBack(t *testing.T) {
 		{"models export deals-2024@v1 --out " + archive, "exported deals-2024@v1"},
 		{"models import " + archive + " --name copy", "imported copy@v1"},
 		{"models list copy --json", `"name": "copy"`},
+		{"models promote copy@v1", "in force: copy@v1"},
+		{"models import " + archive + " --name copy", "copy@v1 was there already, and is in force"},
 	} {
 		code, out, errs := called(append(strings.Fields(step.args), "--models", dir)...)
 		if code != 0 || !strings.Contains(out, step.want) {
