@@ -112,7 +112,11 @@ func (c *Case) Decide() (*record.Decision, error) {
 	c.score(d)
 	c.floor(d)
 	for _, r := range c.refused {
-		d.Refusals = append(d.Refusals, record.Refusal{Rule: r.Rule, Count: r.Set.count(), Partners: r.Set.bytes()})
+		b, err := r.Set.bytes()
+		if err != nil {
+			return nil, record.Errorf(record.Internal, "route", "encode refusals of rule %s: %w", r.Rule, err)
+		}
+		d.Refusals = append(d.Refusals, record.Refusal{Rule: r.Rule, Count: r.Set.count(), Partners: b})
 	}
 	if len(d.Candidates) == 0 {
 		c.tellNobody(d)

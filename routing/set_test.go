@@ -70,7 +70,10 @@ func same(t *rapid.T, what string, s set, of map[uint32]bool, kept func(uint32) 
 	if got := slices.Collect(s.all()); !slices.Equal(got, want) || s.count() != len(want) || s.empty() != (len(want) == 0) {
 		t.Fatalf("%s: %d of %v, want %v", what, s.count(), got, want)
 	}
-	b := s.bytes()
+	b, err := s.bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
 	bitmap := roaring.New()
 	bitmap.AddRange(0, 400_000)
 	bitmap.And(roaring.BitmapOf(want...))
