@@ -9,6 +9,7 @@ import (
 
 	"bellwether/datasets/record"
 	"bellwether/models/registry"
+	"bellwether/models/trial"
 
 	"github.com/dustin/go-humanize"
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -151,4 +152,22 @@ func openModels(dir string) (*registry.Registry, error) {
 		return nil, record.Errorf(record.NotFound, "", "--models %s is not a directory of models", dir)
 	}
 	return registry.Open(dir)
+}
+
+// loadPredictor loads a version, the one in force if none is named, and what it
+// predicts with.
+func loadPredictor(reg *registry.Registry, ref string) (*registry.Artifact, *trial.Predictor, error) {
+	a, err := reg.Load(registry.SplitRef(ref))
+	if err != nil {
+		return nil, nil, err
+	}
+	b, ok := a.Files[a.Card.Task+".bin"]
+	if !ok {
+		return nil, nil, fmt.Errorf("%s has no predictor %s.bin", a.Version, a.Card.Task)
+	}
+	p, err := trial.LoadPredictor(b)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", a.Version, err)
+	}
+	return a, p, nil
 }

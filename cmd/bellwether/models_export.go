@@ -102,17 +102,9 @@ type treesJob struct {
 }
 
 func exportTrees(s *streams, reg *registry.Registry, ref string, j treesJob) error {
-	a, err := reg.Load(registry.SplitRef(ref))
+	a, p, err := loadPredictor(reg, ref)
 	if err != nil {
 		return err
-	}
-	b, ok := a.Files[a.Card.Task+".bin"]
-	if !ok {
-		return fmt.Errorf("%s has no predictor %s.bin", a.Version, a.Card.Task)
-	}
-	p, err := trial.LoadPredictor(b)
-	if err != nil {
-		return fmt.Errorf("%s: %w", a.Version, err)
 	}
 	switch m := p.Model.(type) {
 	case *gbdt.Model:

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 
 	"bellwether/datasets"
-	"bellwether/models/registry"
 	"bellwether/models/trial"
 
 	"github.com/spf13/cobra"
@@ -60,17 +59,9 @@ func (j *predictJob) run(s *streams) error {
 	if err != nil {
 		return err
 	}
-	a, err := reg.Load(registry.SplitRef(j.model))
+	a, p, err := loadPredictor(reg, j.model)
 	if err != nil {
 		return err
-	}
-	b, ok := a.Files[a.Card.Task+".bin"]
-	if !ok {
-		return fmt.Errorf("%s has no predictor %s.bin", a.Version, a.Card.Task)
-	}
-	p, err := trial.LoadPredictor(b)
-	if err != nil {
-		return fmt.Errorf("%s: %w", a.Version, err)
 	}
 	o := datasets.TableOptions{Sep: j.sep, Columns: p.Columns, Progress: newProgress(s, "reading")}
 	t, info, err := datasets.ReadTable(j.in, o)
