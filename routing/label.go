@@ -110,8 +110,7 @@ func (l *Labels) made(e *record.Event, known int64) {
 	}
 	n := int32(len(l.offers))
 	l.offers = append(l.offers, offerLabel{partner: e.Partner, before: before, made: known, moved: never, takeBack: never})
-	// An id shares memory with all that were read beside it.
-	l.byEvent[record.EventID(strings.Clone(string(e.ID)))], l.byLead[e.Lead] = n, n
+	l.byEvent[alone(e.ID)], l.byLead[e.Lead] = n, n
 	if e.Offer != "" {
 		l.byOffer[e.Offer] = n
 	}
@@ -140,9 +139,12 @@ func settle(o *outcome, e *record.Event, yes bool) bool {
 	if o.by != "" && e.Supersedes != o.by {
 		return false
 	}
-	*o = outcome{yes: yes, known: e.Known().Unix(), by: e.ID}
+	*o = outcome{yes: yes, known: e.Known().Unix(), by: alone(e.ID)}
 	return true
 }
+
+// alone is an id to keep: one that was read shares memory with all beside it.
+func alone(id record.EventID) record.EventID { return record.EventID(strings.Clone(string(id))) }
 
 // HasAnswers reports whether the data holds acceptances: whether there is an
 // accept model to fit.

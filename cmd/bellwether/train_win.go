@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"bellwether/datasets/record"
@@ -184,7 +185,10 @@ func readOffers(ctx context.Context, src features.Source, options features.Optio
 }
 
 func (r *offerRows) add(rows *features.Rows) error {
-	r.keys = append(r.keys, rows.Keys...)
+	for _, k := range rows.Keys {
+		k.Event = record.EventID(strings.Clone(string(k.Event))) // it shares memory with its batch
+		r.keys = append(r.keys, k)
+	}
 	x := make([][]float64, rows.Width)
 	for j := range x {
 		x[j] = make([]float64, len(rows.Keys))
