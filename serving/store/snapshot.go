@@ -166,6 +166,10 @@ func (s *Store) headBefore(txn *badger.Txn, of Fold, pos uint64) ([]byte, uint64
 	return nil, 0
 }
 
+// mostAtOnce is how much memory is taken for a part on the word of its size, which
+// may be damaged.
+const mostAtOnce = 256 << 20
+
 // readSnapshot returns nil without an error for another fingerprint.
 func readSnapshot(txn *badger.Txn, of Fold, at uint64, head []byte, fingerprint string) (*Snapshot, error) {
 	r := snapshotHead{b: head}
@@ -180,7 +184,7 @@ func readSnapshot(txn *badger.Txn, of Fold, at uint64, head []byte, fingerprint 
 		if r.bad {
 			break
 		}
-		p.Body = make([]byte, 0, min(size, math.MaxUint32)) // of one piece: pieces that grow are garbage
+		p.Body = make([]byte, 0, min(size, mostAtOnce)) // pieces that grow are garbage
 		for uint64(len(p.Body)) < size {
 			chunk++
 			item, err := txn.Get(chunkKey(base, chunk))
