@@ -2,9 +2,10 @@ package routing
 
 import (
 	"math"
-	"strings"
 
 	"bellwether/datasets/record"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // Labels say what became of each offer. Observe takes every event of the data,
@@ -36,28 +37,27 @@ import (
 // Rows to evaluate on are First: the first offer of each lead.
 type Labels struct {
 	offers  []offerLabel
-	byEvent map[record.EventID]int32
-	byOffer map[record.OfferID]int32
-	byLead  map[record.LeadID]int32 // latest offer of the lead
-	answers int                     // acceptances seen
+	byEvent map[uint64]int32 // by hash, as all ids here: a log has many
+	byOffer map[uint64]int32
+	byLead  map[uint64]int32 // latest offer of the lead
+	answers int              // acceptances seen
 }
 
 // offerLabel is what is known of one offer.
 type offerLabel struct {
-	partner  record.PartnerID
+	partner  uint64
 	before   int32 // the lead's offer before this one, -1
-	made     int64 // when it was known to be made
 	answer   outcome
 	deal     outcome
 	moved    int64 // when the lead went on to another, or never
 	takeBack int64 // when it was withdrawn, or never
 }
 
-// outcome is a fact with the event that said it. By is empty while open.
+// outcome is a fact with the event that said it. By is 0 while open.
 type outcome struct {
 	yes   bool
 	known int64
-	by    record.EventID
+	by    uint64
 }
 
 // never is the time of what has not happened.
@@ -69,7 +69,7 @@ func (l *Labels) Observe(e *record.Event) {
 		return
 	}
 	if l.byEvent == nil {
-		l.byEvent, l.byOffer, l.byLead = map[record.EventID]int32{}, map[record.OfferID]int32{}, map[record.LeadID]int32{}
+		l.byEvent, l.byOffer, l.byLead = map[uint64]int32{}, map[uint64]int32{}, map[uint64]int32{}
 	}
 	known := e.Known().Unix()
 	switch e.Type {
@@ -92,9 +92,10 @@ func (l *Labels) Observe(e *record.Event) {
 		if o != nil && !settle(&o.deal, e, e.Type == record.DealWon) || e.Type == record.DealLost {
 			return
 		}
-		i, ok := l.byLead[e.Lead]
+		i, ok := l.byLead[hash(e.Lead)]
+		partner := hash(e.Partner)
 		for ; ok && i >= 0; i = l.offers[i].before {
-			if l.offers[i].partner != e.Partner {
+			if l.offers[i].partner != partner {
 				l.offers[i].moved = min(l.offers[i].moved, known)
 			}
 		}
@@ -102,30 +103,31 @@ func (l *Labels) Observe(e *record.Event) {
 }
 
 func (l *Labels) made(e *record.Event, known int64) {
-	before, ok := l.byLead[e.Lead]
+	before, ok := l.byLead[hash(e.Lead)]
 	if !ok {
 		before = -1
 	} else if o := &l.offers[before]; o.moved > known {
 		o.moved = known
 	}
 	n := int32(len(l.offers))
-	l.offers = append(l.offers, offerLabel{partner: e.Partner, before: before, made: known, moved: never, takeBack: never})
-	l.byEvent[alone(e.ID)], l.byLead[e.Lead] = n, n
+	l.offers = append(l.offers, offerLabel{partner: hash(e.Partner), before: before, moved: never, takeBack: never})
+	l.byEvent[hash(e.ID)], l.byLead[hash(e.Lead)] = n, n
 	if e.Offer != "" {
-		l.byOffer[e.Offer] = n
+		l.byOffer[hash(e.Offer)] = n
 	}
 }
 
 // find returns the offer an answer or outcome belongs to.
 func (l *Labels) find(e *record.Event) *offerLabel {
 	if e.Offer != "" {
-		if i, ok := l.byOffer[e.Offer]; ok {
+		if i, ok := l.byOffer[hash(e.Offer)]; ok {
 			return &l.offers[i]
 		}
 	}
-	i, ok := l.byLead[e.Lead]
+	i, ok := l.byLead[hash(e.Lead)]
+	partner := hash(e.Partner)
 	for ok && i >= 0 {
-		if l.offers[i].partner == e.Partner {
+		if l.offers[i].partner == partner {
 			return &l.offers[i]
 		}
 		i = l.offers[i].before
@@ -136,15 +138,20 @@ func (l *Labels) find(e *record.Event) *offerLabel {
 // settle writes an outcome where none stands or the event supersedes the one
 // that does, and reports whether it did.
 func settle(o *outcome, e *record.Event, yes bool) bool {
-	if o.by != "" && e.Supersedes != o.by {
+	if o.by != 0 && hash(e.Supersedes) != o.by {
 		return false
 	}
-	*o = outcome{yes: yes, known: e.Known().Unix(), by: alone(e.ID)}
+	*o = outcome{yes: yes, known: e.Known().Unix(), by: hash(e.ID)}
 	return true
 }
 
-// alone is an id to keep: one that was read shares memory with all beside it.
-func alone(id record.EventID) record.EventID { return record.EventID(strings.Clone(string(id))) }
+// hash stands for an id; 0 for none.
+func hash[S ~string](id S) uint64 {
+	if id == "" {
+		return 0
+	}
+	return max(1, xxhash.Sum64String(string(id)))
+}
 
 // HasAnswers reports whether the data holds acceptances: whether there is an
 // accept model to fit.
@@ -152,7 +159,7 @@ func (l *Labels) HasAnswers() bool { return l.answers > 0 }
 
 // First reports whether the offer_made event is the first offer of its lead.
 func (l *Labels) First(offer record.EventID) bool {
-	i, ok := l.byEvent[offer]
+	i, ok := l.byEvent[hash(offer)]
 	return ok && l.offers[i].before < 0
 }
 
@@ -160,17 +167,17 @@ func (l *Labels) First(offer record.EventID) bool {
 // was known in Unix seconds: math.MaxInt64 while it is open (y is then 0 and
 // means nothing). counts is false for offers that are no rows.
 func (l *Labels) Win(offer record.EventID) (y float64, known int64, counts bool) {
-	i, ok := l.byEvent[offer]
+	i, ok := l.byEvent[hash(offer)]
 	if !ok {
 		return 0, never, false
 	}
 	o := &l.offers[i]
-	worked := !l.HasAnswers() || o.answer.by != "" && o.answer.yes || o.deal.by != ""
-	if !worked || o.deal.by == "" && o.takeBack != never {
+	worked := !l.HasAnswers() || o.answer.by != 0 && o.answer.yes || o.deal.by != 0
+	if !worked || o.deal.by == 0 && o.takeBack != never {
 		return 0, never, false
 	}
 	switch {
-	case o.deal.by != "":
+	case o.deal.by != 0:
 		return float64(b2i(o.deal.yes)), o.deal.known, true
 	case o.moved != never:
 		return 0, o.moved, true
@@ -181,15 +188,15 @@ func (l *Labels) Win(offer record.EventID) (y float64, known int64, counts bool)
 // Accept returns the label of an offer_made event for the accept model, as Win
 // does for the win model.
 func (l *Labels) Accept(offer record.EventID) (y float64, known int64, counts bool) {
-	i, ok := l.byEvent[offer]
+	i, ok := l.byEvent[hash(offer)]
 	if !ok || !l.HasAnswers() {
 		return 0, never, false
 	}
 	o := &l.offers[i]
 	switch {
-	case o.answer.by != "":
+	case o.answer.by != 0:
 		return float64(b2i(o.answer.yes)), o.answer.known, true
-	case o.deal.by != "":
+	case o.deal.by != 0:
 		// Worked on without a recorded answer: accepted by deed.
 		return 1, o.deal.known, true
 	case o.takeBack != never || o.moved != never:

@@ -4,7 +4,6 @@ import (
 	"iter"
 	"math"
 	"path/filepath"
-	"strings"
 
 	"bellwether/datasets"
 	"bellwether/datasets/record"
@@ -23,11 +22,13 @@ import (
 type outcomes struct {
 	offers routing.Labels
 	stays  *health.Labels
-	made   []record.EventID // of the offer rows
-	months []features.Key   // of the month rows
+	made   *array.StringBuilder // events, of the offer rows
+	months []features.Key       // of the month rows
 }
 
-func newOutcomes() *outcomes { return &outcomes{stays: health.NewLabels(health.Config{})} }
+func newOutcomes() *outcomes {
+	return &outcomes{stays: health.NewLabels(health.Config{}), made: array.NewStringBuilder(memory.DefaultAllocator)}
+}
 
 func (o *outcomes) observe(e *record.Event) {
 	o.offers.Observe(e)
@@ -36,7 +37,7 @@ func (o *outcomes) observe(e *record.Event) {
 
 func (o *outcomes) ofOffers(rows *features.Rows) {
 	for _, k := range rows.Keys {
-		o.made = append(o.made, record.EventID(strings.Clone(string(k.Event))))
+		o.made.Append(string(k.Event))
 	}
 }
 
@@ -63,8 +64,8 @@ var (
 // write writes offer_labels.parquet and month_labels.parquet. A label is null
 // where it is open at the end of the data, and where the row has none.
 func (o *outcomes) write(dir string) error {
-	err := datasets.WriteParquet(filepath.Join(dir, "offer_labels.parquet"), offerLabels, labelled(offerLabels, len(o.made), func(b *array.RecordBuilder, i int) {
-		id := o.made[i]
+	err := datasets.WriteParquet(filepath.Join(dir, "offer_labels.parquet"), offerLabels, labelled(offerLabels, o.made.Len(), func(b *array.RecordBuilder, i int) {
+		id := record.EventID(o.made.Value(i))
 		b.Field(0).(*array.StringBuilder).Append(string(id))
 		b.Field(1).(*array.BooleanBuilder).Append(o.offers.First(id))
 		appendLabel(b, 2)(o.offers.Win(id))
