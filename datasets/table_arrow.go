@@ -364,9 +364,9 @@ func timeAt(text func(int) string) func(int) (float64, error) {
 // each batch.
 func WriteParquet(path string, schema *arrow.Schema, batches iter.Seq2[arrow.Record, error]) error {
 	return writeWhole(path, func(w io.Writer) error {
-		options := []parquet.WriterProperty{parquet.WithCompression(compress.Codecs.Zstd)}
+		options := []parquet.WriterProperty{parquet.WithCompression(compress.Codecs.Snappy)} // a third larger than zstd, written in 0.6 of the time
 		for _, f := range schema.Fields() {
-			if f.Type.ID() == arrow.FLOAT64 { // zstd finds what repeats: 2 % larger, written in two thirds of the time
+			if f.Type.ID() == arrow.FLOAT64 { // compression finds what repeats, and quicker
 				options = append(options, parquet.WithDictionaryFor(f.Name, false))
 			}
 		}

@@ -238,10 +238,18 @@ func TestRowsAsArrow(t *testing.T) {
 		keys := schema.NumFields() - rows.Width
 		for j := range rows.Width {
 			col := r.Column(keys + j).(*array.Float64)
+			nulls := 0
 			for i := range rows.Keys {
-				if x := rows.X[i*rows.Width+j]; col.IsNull(i) != math.IsNaN(x) || !col.IsNull(i) && col.Value(i) != x {
+				x := rows.X[i*rows.Width+j]
+				if col.IsNull(i) != math.IsNaN(x) || !col.IsNull(i) && col.Value(i) != x {
 					t.Fatalf("%s of row %d is not %v", schema.Field(keys+j).Name, i, x)
 				}
+				if col.IsNull(i) {
+					nulls++
+				}
+			}
+			if col.NullN() != nulls {
+				t.Fatalf("%s has %d nulls, says %d", schema.Field(keys+j).Name, nulls, col.NullN())
 			}
 		}
 		return r.NumRows()

@@ -1,7 +1,7 @@
 package features
 
 import (
-	"math"
+	"math/bits"
 	"slices"
 	"strconv"
 
@@ -62,28 +62,50 @@ func (s *Set) arrowSchema(fields []arrow.Field, features []Feature) *arrow.Schem
 }
 
 // Record copies the rows into an Arrow record of OfferSchema or MonthSchema; a
-// missing number is null. The caller releases it.
+// missing number is null.
 func (r *Rows) Record(mem memory.Allocator) arrow.Record {
 	schema := r.set.OfferSchema()
 	if r.months {
 		schema = r.set.MonthSchema()
 	}
-	b := array.NewRecordBuilder(mem, schema)
+	n, keys := len(r.Keys), schema.NumFields()-r.Width
+	b := array.NewRecordBuilder(mem, arrow.NewSchema(schema.Fields()[:keys], nil))
 	defer b.Release()
-	b.Reserve(len(r.Keys))
-	keys := schema.NumFields() - r.Width
+	b.Reserve(n)
 	for i := range r.Keys {
 		r.key(b, &r.Keys[i])
 	}
-	values, valid := make([]float64, len(r.Keys)), make([]bool, len(r.Keys))
-	for j := range r.Width {
-		for i := range values {
-			values[i] = r.X[i*r.Width+j]
-			valid[i] = !math.IsNaN(values[i])
+	of := b.NewRecord()
+	return array.NewRecord(schema, append(slices.Clone(of.Columns()), r.columns(n)...), int64(n))
+}
+
+// columns turns the rows' numbers into columns, eight rows at a time: eight
+// numbers fill a cache line of a column and eight rows fit into the nearest
+// cache, where a column at a time would read every line of the rows once each.
+func (r *Rows) columns(n int) []arrow.Array {
+	bytes := (n + 7) / 8
+	values, bitmap, there := make([]float64, n*r.Width), make([]byte, bytes*r.Width), make([]int, r.Width)
+	for from := 0; from < n; from += 8 {
+		rows := r.X[from*r.Width : min(n, from+8)*r.Width]
+		for j := range r.Width {
+			valid := byte(0)
+			for k, i := 0, j; i < len(rows); k, i = k+1, i+r.Width {
+				x := rows[i]
+				values[j*n+from+k] = x
+				if x == x {
+					valid |= 1 << k
+				}
+			}
+			bitmap[j*bytes+from/8] = valid
+			there[j] += bits.OnesCount8(valid)
 		}
-		b.Field(keys+j).(*array.Float64Builder).AppendValues(values, valid)
 	}
-	return b.NewRecord()
+	out := make([]arrow.Array, r.Width)
+	for j := range out {
+		buffers := []*memory.Buffer{memory.NewBufferBytes(bitmap[j*bytes:][:bytes]), memory.NewBufferBytes(arrow.GetBytes(values[j*n:][:n]))}
+		out[j] = array.NewFloat64Data(array.NewData(arrow.PrimitiveTypes.Float64, n, buffers, nil, n-there[j], 0))
+	}
+	return out
 }
 
 func (r *Rows) key(b *array.RecordBuilder, k *Key) {
