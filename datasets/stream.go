@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/bits"
 	"os"
+	"slices"
 	"sync"
 
 	"bellwether/datasets/record"
@@ -68,28 +70,38 @@ func eachChunk[T any](ctx context.Context, files []*file, w wanted[T], take func
 type sighting struct {
 	sorted   bool
 	suspects map[uint64]struct{} // hashes of keys seen at least twice
-	sieve    [sieveWords]uint64  // a bit for the low bits of a hash: whether there is such a suspect
+	sieve    []uint64            // a bit for the low bits of a hash: whether there is such a suspect
 }
 
-// sieveWords is 128 kB: small enough for the cache, large enough for some ten
-// thousand suspects.
-const sieveWords = 1 << 14
+// sift makes the sieve: a power of two of words, sixty-four bits a suspect, so
+// that few others pass.
+func (s *sighting) sift() {
+	s.sieve = make([]uint64, 1<<bits.Len(uint(len(s.suspects))))
+	for h := range s.suspects {
+		s.sieve[s.word(h)] |= 1 << (h % 64)
+	}
+}
+
+func (s *sighting) word(h uint64) uint64 { return h >> 6 & uint64(len(s.sieve)-1) }
 
 // suspect says whether a key may occur more than once.
 func (s *sighting) suspect(key []byte) bool {
 	if len(s.suspects) == 0 {
 		return false
 	}
-	h := xxhash.Sum64(key)
-	if s.sieve[h>>6%sieveWords]>>(h%64)&1 == 0 { // nearly always, and quicker than a map
+	h := keyHash(key)
+	if s.sieve[s.word(h)]>>(h%64)&1 == 0 { // nearly always, and quicker than a map
 		return false
 	}
 	_, yes := s.suspects[h]
 	return yes
 }
 
-// hashBuckets finds the hashes that were added twice, in memory that does not
-// grow with their number: each of 256 buckets keeps a block of them and appends
+// keyHash is never 0.
+func keyHash(key []byte) uint64 { return max(1, xxhash.Sum64(key)) }
+
+// hashBuckets finds the hashes, none of them 0, that were added twice, in memory
+// that does not grow with their number: each of 256 buckets keeps a block and appends
 // it to one temporary file when full.
 type hashBuckets struct {
 	dir    string // for the temporary file
@@ -138,13 +150,20 @@ func (b *hashBuckets) twice() (map[uint64]struct{}, error) {
 		}
 	}
 	raw := make([]byte, 8*hashBlock)
+	var seen []uint64 // each at the place of its low bits or behind; 0 is free
 	for k := range b.open {
-		seen := make(map[uint64]struct{}, len(b.blocks[k])*hashBlock+len(b.open[k]))
+		n := len(b.blocks[k])*hashBlock + len(b.open[k])
+		seen = slices.Grow(seen[:0], 2<<bits.Len(uint(n)))[:2<<bits.Len(uint(n))]
+		clear(seen)
 		note := func(h uint64) {
-			if _, again := seen[h]; again {
+			i := h % uint64(len(seen))
+			for seen[i] != 0 && seen[i] != h {
+				i = (i + 1) % uint64(len(seen))
+			}
+			if seen[i] == h {
 				found[h] = struct{}{}
 			}
-			seen[h] = struct{}{}
+			seen[i] = h
 		}
 		for _, at := range b.blocks[k] {
 			if _, err := b.file.ReadAt(raw, at); err != nil {
@@ -190,7 +209,7 @@ func survey[T any](ctx context.Context, files []*file, n noun[T], progress func(
 		for i := range c.rows {
 			r := &c.rows[i]
 			key = n.key(key[:0], r)
-			if err := ids.add(xxhash.Sum64(key)); err != nil {
+			if err := ids.add(keyHash(key)); err != nil {
 				return err
 			}
 			if n.known != nil {
@@ -211,9 +230,8 @@ func survey[T any](ctx context.Context, files []*file, n noun[T], progress func(
 	if err != nil {
 		return nil, err
 	}
-	s.suspects, err = ids.twice()
-	for h := range s.suspects {
-		s.sieve[h>>6%sieveWords] |= 1 << (h % 64)
+	if s.suspects, err = ids.twice(); err == nil {
+		s.sift()
 	}
 	return s, err
 }

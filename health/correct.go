@@ -1,8 +1,6 @@
 package health
 
 import (
-	"hash/fnv"
-	"io"
 	"math"
 	"slices"
 
@@ -18,14 +16,16 @@ const correctDays = 91
 // settledDays is after how long no correction can reach an event any more.
 const settledDays = 2 * correctDays
 
-// key stands for an event's id; 0 for none.
+// key stands for an event's id, by FNV-1a as snapshots hold it; 0 for none.
 func key(id record.EventID) uint64 {
 	if id == "" {
 		return 0
 	}
-	h := fnv.New64a()
-	io.WriteString(h, string(id)) // never fails, by hash.Hash's promise
-	return max(1, h.Sum64())
+	h := uint64(0xcbf29ce484222325)
+	for i := range len(id) {
+		h = (h ^ uint64(id[i])) * 0x100000001b3
+	}
+	return max(1, h)
 }
 
 // recall remembers something of each event for correctDays at least, and for

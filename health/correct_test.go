@@ -2,6 +2,7 @@ package health
 
 import (
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"math"
 	"slices"
@@ -165,4 +166,15 @@ func TestLabelsForgetRepeats(t *testing.T) {
 	if n := len(l.partners["p"].days); n > 6000+3*2*settledDays {
 		t.Errorf("6,000 days of three orders are held as %d", n)
 	}
+}
+
+func TestKeysStayThoseOfSnapshots(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		id := rapid.StringN(1, 40, -1).Draw(t, "id")
+		h := fnv.New64a()
+		h.Write([]byte(id))
+		if got := key(record.EventID(id)); got != h.Sum64() {
+			t.Fatalf("key of %q is %x, FNV-1a says %x", id, got, h.Sum64())
+		}
+	})
 }

@@ -156,19 +156,24 @@ func (l *Labels) past(id record.PartnerID) *past {
 
 // Observe takes in one event; what it does not need it ignores.
 func (l *Labels) Observe(e *record.Event) {
-	h := held{key(e.ID), e.Known().Unix(), Unknown}
+	known := e.Known().Unix()
 	if l.recent.turn(dayOf(e.Known())) {
 		for _, p := range l.partners {
-			p.settle(h.known - settledDays*secondsPerDay)
+			p.settle(known - settledDays*secondsPerDay)
 		}
 	}
-	l.takeBack(key(e.Supersedes), h.known)
-	if e.Partner == "" {
+	if e.Supersedes != "" {
+		l.takeBack(key(e.Supersedes), known)
+	}
+	qualifies := slices.Contains(l.cfg.Qualifying, e.Type)
+	if e.Partner == "" || !qualifies && !turns(e.Type) {
 		return
 	}
-	if slices.Contains(l.cfg.Qualifying, e.Type) {
-		l.past(e.Partner).active(activeDay{dayOf(e.At), l.merges, h})
-		l.recent.put(h.id, l.past(e.Partner))
+	h := held{key(e.ID), known, Unknown}
+	if qualifies {
+		p := l.past(e.Partner)
+		p.active(activeDay{dayOf(e.At), l.merges, h})
+		l.recent.put(h.id, p)
 		l.count(dayOf(e.At), 1)
 	}
 	t := turn{at: e.At.Unix(), held: h}
@@ -191,6 +196,15 @@ func (l *Labels) Observe(e *record.Event) {
 	p := l.past(e.Partner)
 	p.turns = append(p.turns, t)
 	l.recent.put(h.id, p)
+}
+
+// turns says which events begin or end a partnership, whatever qualifies.
+func turns(t record.EventType) bool {
+	switch t {
+	case record.ContractLapsed, record.ContractRenewed, record.StatusChanged, record.PartnerMerged:
+		return true
+	}
+	return false
 }
 
 // takeBack ends what an event says, as far as is known from then on; a merger
@@ -217,7 +231,13 @@ func (l *Labels) takeBack(id uint64, from int64) {
 	}
 }
 
-func dayOf(t time.Time) int32 { return int32(math.Floor(float64(t.Unix()) / secondsPerDay)) }
+func dayOf(t time.Time) int32 {
+	day, within := t.Unix()/secondsPerDay, t.Unix()%secondsPerDay
+	if within < 0 {
+		day--
+	}
+	return int32(day)
+}
 
 const secondsPerDay = 24 * 60 * 60
 
