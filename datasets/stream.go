@@ -73,10 +73,10 @@ type sighting struct {
 	sieve    []uint64            // a bit for the low bits of a hash: whether there is such a suspect
 }
 
-// sift makes the sieve: a power of two of words, sixty-four bits a suspect, so
+// sift makes the sieve: a power of two of words, at least sixteen bits a suspect, so
 // that few others pass.
 func (s *sighting) sift() {
-	s.sieve = make([]uint64, 1<<bits.Len(uint(len(s.suspects))))
+	s.sieve = make([]uint64, 1<<bits.Len(uint(len(s.suspects)/4)))
 	for h := range s.suspects {
 		s.sieve[s.word(h)] |= 1 << (h % 64)
 	}
