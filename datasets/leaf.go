@@ -15,7 +15,7 @@ import (
 // leaf reads one flat column of texts, times or whole numbers straight from the
 // pages into Arrow arrays; the library's way through builders takes three times
 // as long. Words come as dictionaries that are one for the whole file, so that
-// whoever decodes them looks at each word once.
+// whoever decodes them looks at each word once. An array is good until the next.
 type leaf struct {
 	column int // of the Parquet file
 	typ    arrow.DataType
@@ -24,9 +24,17 @@ type leaf struct {
 	cells  pqfile.ColumnChunkReader // of the row group being read
 	nulls  arrow.Array              // a batch of nothing but nulls
 
-	texts  []parquet.ByteArray
-	ints   []int64
-	levels []int16
+	texts   []parquet.ByteArray
+	ints    []int64
+	indices []int32 // of texts that are words
+	levels  []int16
+
+	// What the newest array is made of; the bytes of texts are not here, because an
+	// id goes on sharing them.
+	bits     []byte
+	ends     []int32
+	spread32 []int32
+	spread64 []int64
 }
 
 // flatLeaf returns a leaf for a Parquet column of an Arrow type, nil if it is
@@ -45,13 +53,16 @@ func flatLeaf(pq *pqfile.Reader, column int, typ arrow.DataType, word bool) *lea
 		if word {
 			l.typ, l.words = wordType, &wordList{}
 			l.words.reset()
+			l.indices, l.spread32 = make([]int32, chunkRows), make([]int32, chunkRows)
+		} else {
+			l.ends = make([]int32, chunkRows+1)
 		}
 	case col.PhysicalType() == parquet.Types.Int64 && (typ.ID() == arrow.TIMESTAMP || typ.ID() == arrow.INT64):
-		l.ints = make([]int64, chunkRows)
+		l.ints, l.spread64 = make([]int64, chunkRows), make([]int64, chunkRows)
 	default:
 		return nil
 	}
-	l.levels = make([]int16, chunkRows)
+	l.levels, l.bits = make([]int16, chunkRows), make([]byte, bitutil.BytesForBits(chunkRows))
 	l.nulls = array.MakeArrayOfNull(memory.DefaultAllocator, l.typ, chunkRows)
 	return l
 }
@@ -95,13 +106,12 @@ func (l *leaf) next(n int) (arrow.Array, error) {
 	var data *array.Data
 	switch {
 	case l.ints != nil:
-		data = array.NewData(l.typ, n, []*memory.Buffer{bitmap, spread(l, n, there, l.ints)}, nil, n-there, 0)
+		data = array.NewData(l.typ, n, []*memory.Buffer{bitmap, spread(l, l.spread64[:n], l.ints[:there])}, nil, n-there, 0)
 	case l.words != nil:
-		indices := make([]int32, there)
 		for i, text := range l.texts[:there] {
-			indices[i] = l.words.index(text)
+			l.indices[i] = l.words.index(text)
 		}
-		data = array.NewDataWithDictionary(l.typ, n, []*memory.Buffer{bitmap, spread(l, n, there, indices)}, n-there, 0, l.words.dictionary())
+		data = array.NewDataWithDictionary(l.typ, n, []*memory.Buffer{bitmap, spread(l, l.spread32[:n], l.indices[:there])}, n-there, 0, l.words.dictionary())
 	default:
 		offsets, bytes, err := l.join(n, there)
 		if err != nil {
@@ -117,7 +127,8 @@ func (l *leaf) bitmap(n, there int) (*memory.Buffer, error) {
 	if l.there == 0 || there == n {
 		return nil, nil
 	}
-	bits, seen := make([]byte, bitutil.BytesForBits(int64(n))), 0
+	bits, seen := l.bits[:bitutil.BytesForBits(int64(n))], 0
+	clear(bits)
 	for i, level := range l.levels[:n] {
 		if level == l.there {
 			bits[i/8] |= 1 << (i % 8)
@@ -130,19 +141,18 @@ func (l *leaf) bitmap(n, there int) (*memory.Buffer, error) {
 	return memory.NewBufferBytes(bits), nil
 }
 
-// spread puts the values where the levels say that there is a cell.
-func spread[V int32 | int64](l *leaf, n, there int, values []V) *memory.Buffer {
-	out := make([]V, n)
-	if there == n {
-		copy(out, values)
-	} else {
-		for i, level := range l.levels[:n] {
-			if level == l.there {
-				out[i], values = values[0], values[1:]
-			}
+// spread puts the values where the levels say that there is a cell; the others
+// hold anything.
+func spread[V int32 | int64](l *leaf, to, values []V) *memory.Buffer {
+	if len(values) == len(to) {
+		return memory.NewBufferBytes(arrow.GetBytes(values))
+	}
+	for i, level := range l.levels[:len(to)] {
+		if level == l.there {
+			to[i], values = values[0], values[1:]
 		}
 	}
-	return memory.NewBufferBytes(arrow.GetBytes(out))
+	return memory.NewBufferBytes(arrow.GetBytes(to))
 }
 
 // join copies the texts one behind the other: a text kept by somebody keeps
@@ -155,7 +165,7 @@ func (l *leaf) join(n, there int) (offsets, bytes *memory.Buffer, err error) {
 	if size > math.MaxInt32 {
 		return nil, nil, fmt.Errorf("column %d holds %d bytes of text in %d rows", l.column, size, n)
 	}
-	all, ends := make([]byte, 0, size), make([]int32, n+1)
+	all, ends := make([]byte, 0, size), l.ends[:n+1]
 	texts := l.texts[:there]
 	for i := range n {
 		if there == n || l.levels[i] == l.there {

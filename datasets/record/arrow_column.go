@@ -191,31 +191,19 @@ func (c cellReader) wordAt(a *array.Dictionary) func(i int) string {
 		known.texts = slices.Grow(known.texts[:0], a.Dictionary().Len())[:a.Dictionary().Len()]
 		clear(known.texts)
 	}
-	texts := known.texts
-	value := cellReader{arr: a.Dictionary(), texts: c.texts}.textAt(shared)
+	texts, words := known.texts, a.Dictionary()
+	value := cellReader{arr: words, texts: c.texts}.textAt(shared)
+	index := cellReader{arr: a.Indices()}.intAt()
 	return func(i int) string {
-		n := dictionaryIndex(a, i)
-		if n < 0 {
+		n := index(i)
+		if n < 0 || int(n) >= len(texts) { // in a damaged file
 			return ""
 		}
-		if texts[n] == "" && a.Dictionary().IsValid(n) {
-			texts[n] = value(n)
+		if texts[n] == "" && words.IsValid(int(n)) {
+			texts[n] = value(int(n))
 		}
 		return texts[n]
 	}
-}
-
-// dictionaryIndex is the index of cell i, -1 for a null or one that a damaged
-// file points outside the dictionary.
-func dictionaryIndex(a *array.Dictionary, i int) int {
-	if a.IsNull(i) {
-		return -1
-	}
-	n := a.GetValueIndex(i)
-	if n < 0 || n >= a.Dictionary().Len() {
-		return -1
-	}
-	return n
 }
 
 // idText is a text of which most rows have their own; word one that repeats.
