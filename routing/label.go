@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"bellwether/datasets/record"
+	"bellwether/models/target"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -31,14 +32,14 @@ import (
 // The first outcome stands, unless a later event names it in Supersedes: then
 // that one holds, known from its own known_at on, as if the first had not been.
 // An outcome that contradicts without naming what it supersedes is ignored. An
-// outcome belongs to the offer it names or, naming none, to the latest offer of
-// its lead and partner made before it.
+// outcome belongs to the offer of its lead that it names or, naming none, to the
+// latest offer of its lead and partner made before it.
 //
 // Rows to evaluate on are First: the first offer of each lead.
 type Labels struct {
 	offers  []offerLabel
 	byEvent map[uint64]int32 // by hash, as all ids here: a log has many
-	byOffer map[uint64]int32
+	byOffer map[uint64]int32 // by lead and offer
 	byLead  map[uint64]int32 // latest offer of the lead
 	answers int              // acceptances seen
 }
@@ -63,71 +64,116 @@ type outcome struct {
 // never is the time of what has not happened.
 const never = math.MaxInt64
 
-// Observe takes the next event of the log.
-func (l *Labels) Observe(e *record.Event) {
-	if e.Lead == "" {
-		return
-	}
-	if l.byEvent == nil {
-		l.byEvent, l.byOffer, l.byLead = map[uint64]int32{}, map[uint64]int32{}, map[uint64]int32{}
-	}
-	known := e.Known().Unix()
+// labelFact is what labels need of an event, ids by hash.
+type labelFact struct {
+	what       labelEvent
+	known      int64 // Unix seconds
+	id, lead   uint64
+	partner    uint64
+	offer      uint64
+	supersedes uint64
+}
+
+type labelEvent uint8
+
+const (
+	sawMade labelEvent = iota + 1
+	sawAccepted
+	sawRefused // declined or expired
+	sawWithdrawn
+	sawSuperseded
+	sawWon
+	sawLost
+)
+
+// labelFactOf reads an event; false for one that labels do not need.
+func labelFactOf(e *record.Event) (f labelFact, ok bool) {
 	switch e.Type {
 	case record.OfferMade:
-		l.made(e, known)
-	case record.OfferAccepted, record.OfferDeclined, record.OfferExpired:
-		if o := l.find(e); o != nil {
-			l.answers += b2i(settle(&o.answer, e, e.Type == record.OfferAccepted) && e.Type == record.OfferAccepted)
-		}
+		f.what = sawMade
+	case record.OfferAccepted:
+		f.what = sawAccepted
+	case record.OfferDeclined, record.OfferExpired:
+		f.what = sawRefused
 	case record.OfferWithdrawn:
-		if o := l.find(e); o != nil {
-			o.takeBack = min(o.takeBack, known)
-		}
+		f.what = sawWithdrawn
 	case record.OfferSuperseded:
-		if o := l.find(e); o != nil {
-			o.moved = min(o.moved, known)
-		}
-	case record.DealWon, record.DealLost:
-		o := l.find(e)
-		if o != nil && !settle(&o.deal, e, e.Type == record.DealWon) || e.Type == record.DealLost {
-			return
-		}
-		i, ok := l.byLead[hash(e.Lead)]
-		partner := hash(e.Partner)
-		for ; ok && i >= 0; i = l.offers[i].before {
-			if l.offers[i].partner != partner {
-				l.offers[i].moved = min(l.offers[i].moved, known)
-			}
-		}
+		f.what = sawSuperseded
+	case record.DealWon:
+		f.what = sawWon
+	case record.DealLost:
+		f.what = sawLost
+	}
+	if f.what == 0 || e.Lead == "" {
+		return f, false
+	}
+	f.known, f.id, f.lead, f.partner = e.Known().Unix(), hash(e.ID), hash(e.Lead), hash(e.Partner)
+	f.offer, f.supersedes = hash(e.Offer), hash(e.Supersedes)
+	return f, true
+}
+
+// Observe takes the next event of the log.
+func (l *Labels) Observe(e *record.Event) {
+	if f, ok := labelFactOf(e); ok {
+		l.observe(&f)
 	}
 }
 
-func (l *Labels) made(e *record.Event, known int64) {
-	before, ok := l.byLead[hash(e.Lead)]
+func (l *Labels) observe(f *labelFact) {
+	if l.byEvent == nil {
+		l.byEvent, l.byOffer, l.byLead = map[uint64]int32{}, map[uint64]int32{}, map[uint64]int32{}
+	}
+	if f.what == sawMade {
+		l.made(f)
+		return
+	}
+	o := l.find(f)
+	switch {
+	case f.what == sawWon || f.what == sawLost:
+		if o != nil && !o.deal.settle(f, f.what == sawWon) || f.what == sawLost {
+			return
+		}
+		i, ok := l.byLead[f.lead]
+		for ; ok && i >= 0; i = l.offers[i].before {
+			if l.offers[i].partner != f.partner {
+				l.offers[i].moved = min(l.offers[i].moved, f.known)
+			}
+		}
+	case o == nil:
+	case f.what == sawWithdrawn:
+		o.takeBack = min(o.takeBack, f.known)
+	case f.what == sawSuperseded:
+		o.moved = min(o.moved, f.known)
+	case o.answer.settle(f, f.what == sawAccepted) && f.what == sawAccepted:
+		l.answers++
+	}
+}
+
+func (l *Labels) made(f *labelFact) {
+	before, ok := l.byLead[f.lead]
 	if !ok {
 		before = -1
-	} else if o := &l.offers[before]; o.moved > known {
-		o.moved = known
+	} else if o := &l.offers[before]; o.moved > f.known {
+		o.moved = f.known
 	}
 	n := int32(len(l.offers))
-	l.offers = append(l.offers, offerLabel{partner: hash(e.Partner), before: before, moved: never, takeBack: never})
-	l.byEvent[hash(e.ID)], l.byLead[hash(e.Lead)] = n, n
-	if e.Offer != "" {
-		l.byOffer[hash(e.Offer)] = n
+	l.offers = append(l.offers, offerLabel{partner: f.partner, before: before, moved: never, takeBack: never})
+	l.byEvent[f.id], l.byLead[f.lead] = n, n
+	if f.offer != 0 {
+		l.byOffer[target.Pair(f.lead, f.offer)] = n
 	}
 }
 
 // find returns the offer an answer or outcome belongs to.
-func (l *Labels) find(e *record.Event) *offerLabel {
-	if e.Offer != "" {
-		if i, ok := l.byOffer[hash(e.Offer)]; ok {
+func (l *Labels) find(f *labelFact) *offerLabel {
+	if f.offer != 0 {
+		if i, ok := l.byOffer[target.Pair(f.lead, f.offer)]; ok {
 			return &l.offers[i]
 		}
 	}
-	i, ok := l.byLead[hash(e.Lead)]
-	partner := hash(e.Partner)
+	i, ok := l.byLead[f.lead]
 	for ok && i >= 0 {
-		if l.offers[i].partner == partner {
+		if l.offers[i].partner == f.partner {
 			return &l.offers[i]
 		}
 		i = l.offers[i].before
@@ -137,11 +183,11 @@ func (l *Labels) find(e *record.Event) *offerLabel {
 
 // settle writes an outcome where none stands or the event supersedes the one
 // that does, and reports whether it did.
-func settle(o *outcome, e *record.Event, yes bool) bool {
-	if o.by != 0 && hash(e.Supersedes) != o.by {
+func (o *outcome) settle(f *labelFact, yes bool) bool {
+	if o.by != 0 && f.supersedes != o.by {
 		return false
 	}
-	*o = outcome{yes: yes, known: e.Known().Unix(), by: hash(e.ID)}
+	*o = outcome{yes: yes, known: f.known, by: f.id}
 	return true
 }
 
@@ -171,12 +217,25 @@ func (l *Labels) Win(offer record.EventID) (y float64, known int64, counts bool)
 	if !ok {
 		return 0, never, false
 	}
-	o := &l.offers[i]
-	worked := !l.HasAnswers() || o.answer.by != 0 && o.answer.yes || o.deal.by != 0
-	if !worked || o.deal.by == 0 && o.takeBack != never {
+	return l.offers[i].win(l.HasAnswers())
+}
+
+// Accept returns the label of an offer_made event for the accept model, as Win
+// does for the win model.
+func (l *Labels) Accept(offer record.EventID) (y float64, known int64, counts bool) {
+	i, ok := l.byEvent[hash(offer)]
+	if !ok {
 		return 0, never, false
 	}
+	return l.offers[i].accept(l.HasAnswers())
+}
+
+// win is Labels.Win of one offer, in data that has answers or not.
+func (o *offerLabel) win(answers bool) (y float64, known int64, counts bool) {
+	worked := !answers || o.answer.by != 0 && o.answer.yes || o.deal.by != 0
 	switch {
+	case !worked || o.deal.by == 0 && o.takeBack != never:
+		return 0, never, false
 	case o.deal.by != 0:
 		return float64(b2i(o.deal.yes)), o.deal.known, true
 	case o.moved != never:
@@ -185,15 +244,11 @@ func (l *Labels) Win(offer record.EventID) (y float64, known int64, counts bool)
 	return 0, never, true
 }
 
-// Accept returns the label of an offer_made event for the accept model, as Win
-// does for the win model.
-func (l *Labels) Accept(offer record.EventID) (y float64, known int64, counts bool) {
-	i, ok := l.byEvent[hash(offer)]
-	if !ok || !l.HasAnswers() {
-		return 0, never, false
-	}
-	o := &l.offers[i]
+// accept is Labels.Accept of one offer.
+func (o *offerLabel) accept(answers bool) (y float64, known int64, counts bool) {
 	switch {
+	case !answers:
+		return 0, never, false
 	case o.answer.by != 0:
 		return float64(b2i(o.answer.yes)), o.answer.known, true
 	case o.deal.by != 0:

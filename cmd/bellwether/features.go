@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -29,8 +30,7 @@ func featuresCommand(s *streams) *cobra.Command {
 			"manifest.json with the feature set, its fingerprint, the data's time window and the counts.\n" +
 			"A category is written as its code, a missing value as null. What came of the rows is known only at the\n" +
 			"end of the data: offer_labels.parquet (first, won, accepted, and when that was known) and\n" +
-			"month_labels.parquet (left) hold it, row for row; a label that is open, or that a row has not, is null.\n" +
-			"Until then memory grows with the offers, by some 700 MB a million.",
+			"month_labels.parquet (left) hold it, row for row; a label that is open, or that a row has not, is null.",
 		Example: "  bellwether features --data world --out tables",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -95,11 +95,15 @@ func writeTables(ctx context.Context, src features.Source, out string, o feature
 		return nil, err
 	}
 	set := features.NewSet(schema, o)
+	came, err := newOutcomes()
+	if err != nil {
+		return nil, err
+	}
+	defer came.close()
 	offers := startTable(filepath.Join(out, "offers.parquet"), set.OfferSchema())
 	months := startTable(filepath.Join(out, "months.parquet"), set.MonthSchema())
-	came := newOutcomes()
 	_, stats, err := features.Replay(ctx, observedSource{src, came.observe}, set, r, features.Sink{
-		Offers: func(rows *features.Rows) error { came.ofOffers(rows); return offers.write(rows) },
+		Offers: func(rows *features.Rows) error { return cmp.Or(came.ofOffers(rows), offers.write(rows)) },
 		Months: func(rows *features.Rows) error { came.ofMonths(rows); return months.write(rows) },
 	})
 	for _, t := range []*tableFile{offers, months} {

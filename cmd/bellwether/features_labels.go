@@ -1,9 +1,15 @@
 package main
 
 import (
+	"bufio"
+	"cmp"
+	"encoding/binary"
+	"io"
 	"iter"
 	"math"
+	"os"
 	"path/filepath"
+	"slices"
 
 	"bellwether/datasets"
 	"bellwether/datasets/record"
@@ -18,30 +24,81 @@ import (
 
 // outcomes gather what came of the rows of the training tables. It is known only
 // at the end of the data, long after the rows are written: so it goes into files
-// of its own, row for row beside them.
+// of its own, row for row beside them. Close them in any case.
 type outcomes struct {
-	offers routing.Labels
+	offers routing.LabelSpill
 	stays  *health.Labels
-	made   *array.StringBuilder // events, of the offer rows
-	months []features.Key       // of the month rows
+	made   *idSpill       // events, of the offer rows
+	months []features.Key // of the month rows
+	err    error          // the first of observe
 }
 
-func newOutcomes() *outcomes {
-	return &outcomes{stays: health.NewLabels(health.Config{}), made: array.NewStringBuilder(memory.DefaultAllocator)}
+func newOutcomes() (*outcomes, error) {
+	made, err := newIDSpill()
+	return &outcomes{stays: health.NewLabels(health.Config{}), made: made}, err
 }
 
 func (o *outcomes) observe(e *record.Event) {
-	o.offers.Observe(e)
+	o.err = cmp.Or(o.err, o.offers.Observe(e))
 	o.stays.Observe(e)
 }
 
-func (o *outcomes) ofOffers(rows *features.Rows) {
-	for _, k := range rows.Keys {
-		o.made.Append(string(k.Event))
+func (o *outcomes) ofOffers(rows *features.Rows) error {
+	for i := range rows.Keys {
+		k := &rows.Keys[i]
+		if err := cmp.Or(o.err, o.offers.Ask(k.Lead, k.Event), o.made.add(k.Event)); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 func (o *outcomes) ofMonths(rows *features.Rows) { o.months = append(o.months, rows.Keys...) }
+
+func (o *outcomes) close() error { return cmp.Or(o.offers.Close(), o.made.close()) }
+
+// idSpill is a list of ids in a temporary file.
+type idSpill struct {
+	file *os.File
+	out  *bufio.Writer
+	n    int
+}
+
+func newIDSpill() (*idSpill, error) {
+	f, err := os.CreateTemp("", "bellwether-ids-*")
+	if err != nil {
+		return nil, record.Errorf(record.Exhausted, "features", "a temporary file could not be made: %w; free some space, or set TMPDIR", err)
+	}
+	return &idSpill{file: f, out: bufio.NewWriter(f)}, nil
+}
+
+func (s *idSpill) add(id record.EventID) error {
+	s.n++
+	_, err := s.out.Write(append(binary.AppendUvarint(s.out.AvailableBuffer(), uint64(len(id))), id...))
+	return err
+}
+
+// read returns a function that gives the ids from the first on.
+func (s *idSpill) read() (next func() (record.EventID, error), err error) {
+	if err := s.out.Flush(); err != nil {
+		return nil, err
+	}
+	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	in, id := bufio.NewReader(s.file), []byte(nil)
+	return func() (record.EventID, error) {
+		n, err := binary.ReadUvarint(in)
+		if err != nil {
+			return "", err
+		}
+		id = slices.Grow(id[:0], int(n))[:n]
+		_, err = io.ReadFull(in, id)
+		return record.EventID(id), err
+	}, nil
+}
+
+func (s *idSpill) close() error { return cmp.Or(s.file.Close(), os.Remove(s.file.Name())) }
 
 var (
 	moment      = &arrow.TimestampType{Unit: arrow.Second, TimeZone: "UTC"}
@@ -64,21 +121,30 @@ var (
 // write writes offer_labels.parquet and month_labels.parquet. A label is null
 // where it is open at the end of the data, and where the row has none.
 func (o *outcomes) write(dir string) error {
-	err := datasets.WriteParquet(filepath.Join(dir, "offer_labels.parquet"), offerLabels, labelled(offerLabels, o.made.Len(), func(b *array.RecordBuilder, i int) {
-		id := record.EventID(o.made.Value(i))
+	if err := cmp.Or(o.err, o.offers.Settle()); err != nil {
+		return err
+	}
+	made, err := o.made.read()
+	if err != nil {
+		return err
+	}
+	err = datasets.WriteParquet(filepath.Join(dir, "offer_labels.parquet"), offerLabels, labelled(offerLabels, o.made.n, func(b *array.RecordBuilder, i int) error {
+		id, err := made()
 		b.Field(0).(*array.StringBuilder).Append(string(id))
-		b.Field(1).(*array.BooleanBuilder).Append(o.offers.First(id))
-		appendLabel(b, 2)(o.offers.Win(id))
-		appendLabel(b, 4)(o.offers.Accept(id))
+		b.Field(1).(*array.BooleanBuilder).Append(o.offers.First(i))
+		appendLabel(b, 2)(o.offers.Win(i))
+		appendLabel(b, 4)(o.offers.Accept(i))
+		return err
 	}))
 	if err != nil {
 		return err
 	}
-	return datasets.WriteParquet(filepath.Join(dir, "month_labels.parquet"), monthLabels, labelled(monthLabels, len(o.months), func(b *array.RecordBuilder, i int) {
+	return datasets.WriteParquet(filepath.Join(dir, "month_labels.parquet"), monthLabels, labelled(monthLabels, len(o.months), func(b *array.RecordBuilder, i int) error {
 		k := &o.months[i]
 		b.Field(0).(*array.StringBuilder).Append(string(k.Partner))
 		b.Field(1).(*array.TimestampBuilder).Append(arrow.Timestamp(k.At.Unix()))
 		appendLabel(b, 2)(o.stays.Churn(k.Partner, k.At))
+		return nil
 	}))
 }
 
@@ -96,14 +162,17 @@ func appendLabel(b *array.RecordBuilder, j int) func(y float64, known int64, cou
 }
 
 // labelled makes batches of n rows.
-func labelled(schema *arrow.Schema, n int, row func(b *array.RecordBuilder, i int)) iter.Seq2[arrow.Record, error] {
+func labelled(schema *arrow.Schema, n int, row func(b *array.RecordBuilder, i int) error) iter.Seq2[arrow.Record, error] {
 	const batch = 1 << 16
 	return func(yield func(arrow.Record, error) bool) {
 		b := array.NewRecordBuilder(memory.DefaultAllocator, schema)
 		defer b.Release()
 		for from := 0; from < n; from += batch {
 			for i := from; i < min(n, from+batch); i++ {
-				row(b, i)
+				if err := row(b, i); err != nil {
+					yield(nil, err)
+					return
+				}
 			}
 			r := b.NewRecord()
 			more := yield(r, nil)
