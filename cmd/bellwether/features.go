@@ -142,7 +142,7 @@ func startTable(path string, schema *arrow.Schema) *tableFile {
 	t := &tableFile{rows: make(chan arrow.Record, 1), done: make(chan struct{})}
 	go func() {
 		defer close(t.done)
-		t.err = datasets.WriteParquet(path, schema, func(yield func(arrow.Record, error) bool) {
+		t.err = datasets.WriteFlatParquet(path, schema, func(yield func(arrow.Record, error) bool) {
 			for r := range t.rows {
 				more := yield(r, nil)
 				r.Release()
