@@ -16,7 +16,8 @@ func TestVectorDerivativesAreThePlainOnes(t *testing.T) {
 			score[i] = rng.NormFloat64() * math.Exp(3*rng.NormFloat64())
 			y[i] = float64(rng.IntN(2))
 		}
-		copy(score, []float64{0, math.Copysign(0, -1), 1e-300, -1e-17, 36.7, -37, 699.9, 700.1, -800, 1e300})
+		copy(score, []float64{0, math.Copysign(0, -1), 1e-300, -1e-17, 36.7, -37, 699.9, 700.1, -800, 1e300,
+			1420, -1420, 2839, -2839}) // of the last, powers of two not held back would wrap around to about 1
 		got, want := make([]int64, n), make([]int64, n)
 		done := deriveFast(got, score, y)
 		LogLoss{}.derivePlain(want, score, y)

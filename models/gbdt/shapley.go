@@ -273,7 +273,9 @@ func (s *steps) walk(w *shapleyWork) {
 }
 
 // plainTree adds to w.of what one tree gives each input at each point. It
-// defines what the vector code answers.
+// defines what the vector code answers. Products are rounded before they are
+// added, on machines too that could do both at once, but for the exact ones with
+// w.open, 0 or 1.
 func (g *group) plainTree(s *steps, w *shapleyWork) {
 	for q := range g.at {
 		w.halts[q].down = lane{1, 1, 1, 1}
@@ -292,9 +294,10 @@ func (g *group) descend(k int, e *edge, w *shapleyWork) {
 	up, here := w.halts[e.up/haltBytes:][:n], w.halts[k*n:][:n]
 	for q := range g.at {
 		t, u, at, d := &g.at[q].t, &g.at[q].u, &here[q], &up[q].down
-		f := lane{o*t[0] + e.z*u[0], o*t[1] + e.z*u[1], o*t[2] + e.z*u[2], o*t[3] + e.z*u[3]}
+		f := lane{o*t[0] + float64(e.z*u[0]), o*t[1] + float64(e.z*u[1]), o*t[2] + float64(e.z*u[2]), o*t[3] + float64(e.z*u[3])}
 		if e.same != 0 {
-			i := lane{1 / (a*t[0] + z*u[0]), 1 / (a*t[1] + z*u[1]), 1 / (a*t[2] + z*u[2]), 1 / (a*t[3] + z*u[3])}
+			i := lane{1 / (a*t[0] + float64(z*u[0])), 1 / (a*t[1] + float64(z*u[1])),
+				1 / (a*t[2] + float64(z*u[2])), 1 / (a*t[3] + float64(z*u[3]))}
 			f = lane{f[0] * i[0], f[1] * i[1], f[2] * i[2], f[3] * i[3]}
 			at.inverse = i
 		}
@@ -311,7 +314,7 @@ func (g *group) ascend(k int, e *edge, w *shapleyWork) {
 	up, here, of := w.halts[e.up/haltBytes:][:n], w.halts[k*n:][:n], w.of[e.input/laneBytes:][:n]
 	for q := range of {
 		f, b, d, to, of := &here[q].factor, &here[q].under, &up[q].down, &up[q].under, &of[q]
-		*to = lane{to[0] + b[0]*f[0], to[1] + b[1]*f[1], to[2] + b[2]*f[2], to[3] + b[3]*f[3]}
+		*to = lane{to[0] + float64(b[0]*f[0]), to[1] + float64(b[1]*f[1]), to[2] + float64(b[2]*f[2]), to[3] + float64(b[3]*f[3])}
 		x := lane{d[0] * b[0], d[1] * b[1], d[2] * b[2], d[3] * b[3]}
 		y := lane{gap, gap, gap, gap}
 		if e.same != 0 {
@@ -320,8 +323,8 @@ func (g *group) ascend(k int, e *edge, w *shapleyWork) {
 			}
 			i := &here[q].inverse
 			x = lane{x[0] * i[0], x[1] * i[1], x[2] * i[2], x[3] * i[3]}
-			y = lane{gap - rest*f[0], gap - rest*f[1], gap - rest*f[2], gap - rest*f[3]}
+			y = lane{gap - float64(rest*f[0]), gap - float64(rest*f[1]), gap - float64(rest*f[2]), gap - float64(rest*f[3])}
 		}
-		*of = lane{of[0] + x[0]*y[0], of[1] + x[1]*y[1], of[2] + x[2]*y[2], of[3] + x[3]*y[3]}
+		*of = lane{of[0] + float64(x[0]*y[0]), of[1] + float64(x[1]*y[1]), of[2] + float64(x[2]*y[2]), of[3] + float64(x[3]*y[3])}
 	}
 }

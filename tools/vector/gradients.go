@@ -42,9 +42,7 @@ func logLossKernel() {
 	}
 	exponent := constant("exponent", 1023<<52)
 
-	TEXT("deriveLogLoss", NOSPLIT, "func(gh *int64, score, y *float64, n int)")
-	Doc("deriveLogLoss is LogLoss.derivePlain of n rows, a multiple of 4. It needs AVX2.")
-	Pragma("noescape")
+	declareLogLoss()
 	gh, score, y, n := Load(Param("gh"), GP64()), Load(Param("score"), GP64()), Load(Param("y"), GP64()), Load(Param("n"), GP64())
 	Label("rows")
 	s, a := YMM(), YMM()
@@ -117,9 +115,7 @@ func logLossKernel() {
 
 // sumKernel adds up derivatives; sumPlain is its twin.
 func sumKernel() {
-	TEXT("sumDerivatives", NOSPLIT, "func(sums *[4]float64, gh *int64, n int)")
-	Doc("sumDerivatives is sumPlain of n rows, a multiple of 2. It needs AVX2.")
-	Pragma("noescape")
+	declareSum()
 	sums, gh, n := Load(Param("sums"), GP64()), Load(Param("gh"), GP64()), Load(Param("n"), GP64())
 	signs, sum, v := YMM(), YMM(), YMM()
 	VPCMPEQD(signs, signs, signs)
@@ -139,9 +135,7 @@ func sumKernel() {
 
 // packKernel turns derivatives into fixed point; packPlain is its twin.
 func packKernel() {
-	TEXT("packDerivatives", NOSPLIT, "func(gh *int64, perG, perH float64, n int)")
-	Doc("packDerivatives is packPlain of n rows, a multiple of 2. It needs AVX2.")
-	Pragma("noescape")
+	declarePack()
 	gh, n := Load(Param("gh"), GP64()), Load(Param("n"), GP64())
 	per, round, pick, v := YMM(), YMM(), YMM(), YMM()
 	g, h := XMM(), XMM()
@@ -174,9 +168,7 @@ func packKernel() {
 // prefetchKernel asks for rows ahead of their use. It has no twin: it changes
 // nothing.
 func prefetchKernel() {
-	TEXT("prefetch", NOSPLIT, "func(data *uint8, size int, gh *int64, rows *uint32, n int)")
-	Doc("prefetch asks the caches for the records, of size bytes, and derivatives of n rows, one or more.")
-	Pragma("noescape")
+	declarePrefetch()
 	data, size, gh := Load(Param("data"), GP64()), Load(Param("size"), GP64()), Load(Param("gh"), GP64())
 	rows, n := Load(Param("rows"), GP64()), Load(Param("n"), GP64())
 	row := GP64()

@@ -1,15 +1,13 @@
-// Command vector writes the vector code of models/gbdt for amd64: the sums over
-// the leaves that factored scoring leaves reachable, the Shapley values of a
-// tree, and what a fit does to the derivatives of all rows. Plain twins are the
-// definition; tests hold them equal to the last bit.
-//
-//	cd tools && go run ./vector -pkg gbdt -out ../models/gbdt/leaves_amd64.s -stubs ../models/gbdt/leaves_amd64.go
-//	cd tools && go run ./vector -gradients -pkg gbdt -out ../models/gbdt/gradients_amd64.s -stubs ../models/gbdt/gradients_amd64.go
+// Command vector writes the vector code of models/gbdt for amd64 and arm64: the
+// sums over the leaves that factored scoring leaves reachable, the Shapley values
+// of a tree, and what a fit does to the derivatives of all rows. Plain twins are
+// the definition; tests hold them equal to the last bit, on arm64 under emulation:
+// how fast its code is was not measured. The directives in models/gbdt/vector.go
+// run it.
 package main
 
 import (
 	"flag"
-	"fmt"
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
@@ -25,11 +23,18 @@ const (
 
 func main() {
 	ofGradients := flag.Bool("gradients", false, "write the code over derivatives, not that over leaves")
+	forARM := flag.Bool("arm64", false, "write the code of arm64, not that of amd64")
 	flag.Parse()
-	ConstraintExpr("amd64,!purego")
-	if *ofGradients {
+	ConstraintExpr("amd64 arm64")
+	ConstraintExpr("!purego")
+	switch {
+	case *ofGradients && *forARM:
+		gradientsARM()
+	case *ofGradients:
 		gradients()
-	} else {
+	case *forARM:
+		leavesARM()
+	default:
 		leafSum(32)
 		leafSum(64)
 		leafSteps(32)
@@ -41,12 +46,7 @@ func main() {
 
 // leafSum writes the code for the sum of one value a leaf.
 func leafSum(leaves int) {
-	name := fmt.Sprintf("leafSum%d", leaves)
-	TEXT(name, NOSPLIT, "func(a, b, next, table *uint64, rows *uint32, inputs, blocks int, values *float64) float64")
-	Doc(name+" adds up the values of the leaves that a, b and the given rows of the table",
-		fmt.Sprintf("leave reachable, trees having room for %d leaves each. next is where the words of", leaves),
-		"the next call's b are: they are fetched on the way. It needs AVX2 and BMI1.")
-	Pragma("noescape")
+	declareLeafSum(leaves)
 	values := Load(Param("values"), GP64())
 	var sums [sumLanes]VecVirtual
 	for i := range sums {
@@ -67,12 +67,7 @@ func leafSum(leaves int) {
 
 // leafSteps writes the code for the sums of many values a leaf.
 func leafSteps(leaves int) {
-	name := fmt.Sprintf("leafSteps%d", leaves)
-	TEXT(name, NOSPLIT, "func(a, b, next, table *uint64, rows *uint32, inputs, blocks int, at *uint32, steps, score *float64)")
-	Doc(name+fmt.Sprintf(" adds to the %d scores the steps of the leaves that a, b and the given", 4*stepQuads),
-		"rows of the table leave reachable, which begin where at says. Otherwise it is",
-		fmt.Sprintf("leafSum%d.", leaves))
-	Pragma("noescape")
+	declareLeafSteps(leaves)
 	at, steps, score := Load(Param("at"), GP64()), Load(Param("steps"), GP64()), Load(Param("score"), GP64())
 	var sums [stepQuads]VecVirtual
 	for q := range sums {
@@ -176,10 +171,7 @@ const (
 
 // shapley writes the code for the Shapley values of one tree.
 func shapley() {
-	TEXT("shapleyTree", NOSPLIT, "func(edges *byte, last, quads int, at, open, halts, of *float64)")
-	Doc("shapleyTree adds to of what one tree gives each input, as group.plainTree does;",
-		"quads is how many halts a node has. It needs AVX2.")
-	Pragma("noescape")
+	declareShapley()
 	arg := func(name string) Register { return Load(Param(name), GP64()) }
 	v := tree{e: arg("edges"), quads: arg("quads"), at: arg("at"), open: arg("open"), halts: arg("halts"), of: arg("of"),
 		k: GP64(), here: GP64(), q: GP64(), one: YMM()}
