@@ -321,6 +321,8 @@ func TestProblems(t *testing.T) {
 		"event in batch":   {"POST", "/v1/events", `{"events":[{"id":"a","type":"portal_login","at":"2026-01-01T00:00:00Z","partner":"p00"},{"id":"b","type":"dance"}]}`, 400, "invalid", "events[1].type"},
 		"page size":        {"GET", "/v1/partners?page_size=5000", "", 400, "invalid", "page_size"},
 		"page token":       {"GET", "/v1/partners?page_token=%21", "", 400, "invalid", "page_token"},
+		"no page's token":  {"GET", "/v1/partners?page_token=anVuaw", "", 400, "invalid", "page_token"},
+		"partner not here": {"GET", "/v1/reports/at-risk?page_token=" + tokenOut("nobody"), "", 400, "invalid", "page_token"},
 		"nothing there":    {"GET", "/v1/nothing", "", 404, "not_found", ""},
 		"If-Match":         {"PUT", "/v1/partners/p00", `{"level":1}`, 400, "invalid", ""},
 	} {

@@ -3,7 +3,10 @@ package gateway
 import (
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -237,9 +240,10 @@ func (s *service) AtRisk(ctx context.Context, req *pb.AtRiskRequest) (*pb.AtRisk
 		// The token names the last partner shown, so that a list that grew in
 		// between neither repeats nor skips those after it.
 		from := 0
-		for i := range all {
-			if token != "" && string(all[i].Partner) == token {
-				from = i + 1
+		if token != "" {
+			from = 1 + slices.IndexFunc(all, func(st record.Standing) bool { return string(st.Partner) == token })
+			if from == 0 {
+				return nil, record.FieldErrorf("page_token", "names a partner that is no longer in the report: ask again without a token")
 			}
 		}
 		to := min(from+size, len(all))
@@ -336,12 +340,22 @@ func pageSize(n int32) (int, error) {
 	return int(n), nil
 }
 
-func tokenOut(last string) string { return base64.RawURLEncoding.EncodeToString([]byte(last)) }
+// tokenOut makes a page token of the last id shown: with a checksum, so that a
+// token that is none is told from an id after which there is nothing.
+func tokenOut(last string) string {
+	if last == "" {
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(binary.LittleEndian.AppendUint32([]byte(last), crc32.ChecksumIEEE([]byte(last))))
+}
 
 func tokenIn(token string) (string, error) {
-	b, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil {
-		return "", record.FieldErrorf("page_token", "is not a next_page_token of this server")
+	if token == "" {
+		return "", nil
 	}
-	return string(b), nil
+	b, err := base64.RawURLEncoding.DecodeString(token)
+	if n := len(b) - crc32.Size; err == nil && n > 0 && binary.LittleEndian.Uint32(b[n:]) == crc32.ChecksumIEEE(b[:n]) {
+		return string(b[:n]), nil
+	}
+	return "", record.FieldErrorf("page_token", "is not a next_page_token of this server")
 }
