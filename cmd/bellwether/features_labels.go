@@ -67,34 +67,42 @@ type idSpill struct {
 func newIDSpill() (*idSpill, error) {
 	f, err := os.CreateTemp("", "bellwether-ids-*")
 	if err != nil {
-		return nil, record.Errorf(record.Exhausted, "features", "a temporary file could not be made: %w; free some space, or set TMPDIR", err)
+		return nil, spillError(err)
 	}
 	return &idSpill{file: f, out: bufio.NewWriter(f)}, nil
 }
 
+func spillError(err error) error {
+	return record.Errorf(record.Exhausted, "features", "a temporary file could not be used: %w; free some space, or set TMPDIR", err)
+}
+
 func (s *idSpill) add(id record.EventID) error {
 	s.n++
-	_, err := s.out.Write(append(binary.AppendUvarint(s.out.AvailableBuffer(), uint64(len(id))), id...))
-	return err
+	if _, err := s.out.Write(append(binary.AppendUvarint(s.out.AvailableBuffer(), uint64(len(id))), id...)); err != nil {
+		return spillError(err)
+	}
+	return nil
 }
 
 // read returns a function that gives the ids from the first on.
 func (s *idSpill) read() (next func() (record.EventID, error), err error) {
 	if err := s.out.Flush(); err != nil {
-		return nil, err
+		return nil, spillError(err)
 	}
 	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
-		return nil, err
+		return nil, spillError(err)
 	}
 	in, id := bufio.NewReader(s.file), []byte(nil)
 	return func() (record.EventID, error) {
 		n, err := binary.ReadUvarint(in)
-		if err != nil {
-			return "", err
+		if err == nil {
+			id = slices.Grow(id[:0], int(n))[:n]
+			_, err = io.ReadFull(in, id)
 		}
-		id = slices.Grow(id[:0], int(n))[:n]
-		_, err = io.ReadFull(in, id)
-		return record.EventID(id), err
+		if err != nil {
+			return "", spillError(err)
+		}
+		return record.EventID(id), nil
 	}, nil
 }
 
