@@ -2,6 +2,8 @@ package gateway
 
 import (
 	_ "embed"
+	"fmt"
+	"html/template"
 	"net/http"
 	"strings"
 )
@@ -13,7 +15,10 @@ const keyCookie = "bellwether_key"
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 //go:embed login.html
-var loginPage []byte
+var loginHTML string
+
+// loginPage is given what was wrong with the key, nothing at first.
+var loginPage = template.Must(template.New("login").Parse(loginHTML))
 
 // pages lets people at a browser through: with keys, they sign in with one. A
 // form that changes something must come from a page of the same origin.
@@ -40,11 +45,12 @@ func (g *guard) pages(next http.Handler) http.Handler {
 			token = c.Value
 		}
 		ctx, err := g.admit(r.Context(), "", token)
-		if err == nil {
-			err = g.may(ctx, scopeOf(r))
-		}
 		if err != nil {
 			http.Redirect(w, r, "/login", http.StatusSeeOther)
+			return
+		}
+		if scope := scopeOf(r); g.may(ctx, scope) != nil {
+			signIn(w, http.StatusForbidden, lacksScope(scope))
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, g.limits.Body)
@@ -61,15 +67,29 @@ func scopeOf(r *http.Request) string {
 }
 
 func (g *guard) login(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodPost {
-		token := strings.TrimSpace(r.PostFormValue("key"))
-		if key, err := g.keys.Check(token); err == nil && key.May(ScopeRead) {
-			http.SetCookie(w, &http.Cookie{Name: keyCookie, Value: token, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil, MaxAge: 12 * 3600})
-			http.Redirect(w, r, "/", http.StatusSeeOther)
-			return
-		}
-		w.WriteHeader(http.StatusUnauthorized)
+	if r.Method != http.MethodPost {
+		signIn(w, http.StatusOK, "")
+		return
 	}
+	token := strings.TrimSpace(r.PostFormValue("key"))
+	switch key, err := g.keys.Check(token); {
+	case err != nil:
+		signIn(w, http.StatusUnauthorized, `This key is not known here. Was it copied whole, and is it still in force? "bellwether keys list" shows which are.`)
+	case !key.May(ScopeRead):
+		signIn(w, http.StatusForbidden, lacksScope(ScopeRead))
+	default:
+		http.SetCookie(w, &http.Cookie{Name: keyCookie, Value: token, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil, MaxAge: 12 * 3600})
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+	}
+}
+
+func lacksScope(scope string) string {
+	return fmt.Sprintf("This key may not do that: it lacks the scope %s. Sign in with one that has it.", scope)
+}
+
+// signIn shows the form, with what is wrong.
+func signIn(w http.ResponseWriter, status int, wrong string) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = w.Write(loginPage) // the caller may be gone
+	w.WriteHeader(status)
+	_ = loginPage.Execute(w, wrong) // the caller may be gone
 }
