@@ -250,7 +250,8 @@ type sifter[T any] struct {
 // earlier is the first record of a key that occurs more than once.
 type earlier struct {
 	digest uint64
-	place  Fault
+	file   *file
+	place  int64
 }
 
 func newSifter[T any](n noun[T], s *sighting, q *Quarantine) *sifter[T] {
@@ -276,11 +277,11 @@ func (s *sifter[T]) pass(r *T, f *file, place int64) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	digest, where := xxhash.Sum64(doc), f.placed(place)
+	digest := xxhash.Sum64(doc)
 	old, again := s.first[string(s.key)]
 	switch {
 	case !again:
-		s.first[string(s.key)] = earlier{digest, where}
+		s.first[string(s.key)] = earlier{digest, f, place}
 		s.counts.Kept++
 		return true, nil
 	case old.digest == digest:
@@ -288,8 +289,9 @@ func (s *sifter[T]) pass(r *T, f *file, place int64) (bool, error) {
 		s.counts.Repeats++
 		return false, nil
 	}
+	where := f.placed(place)
 	where.Column, where.Value = "id", faultText(string(doc))
-	where.Reason = fmt.Sprintf("another %s with this id and other content stands in %s; the earlier one is kept", s.noun.codec.Noun(), old.place.where())
+	where.Reason = fmt.Sprintf("another %s with this id and other content stands in %s; the earlier one is kept", s.noun.codec.Noun(), old.file.placed(old.place).where())
 	s.counts.Quarantined++
 	s.quarantine.Add(where)
 	return false, nil

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"bellwether/datasets"
 	"bellwether/datasets/record"
@@ -28,9 +29,15 @@ import (
 type outcomes struct {
 	offers routing.LabelSpill
 	stays  *health.Labels
-	made   *idSpill       // events, of the offer rows
-	months []features.Key // of the month rows
-	err    error          // the first of observe
+	made   *idSpill     // events, of the offer rows
+	months []partnerDay // of the month rows
+	err    error        // the first of observe
+}
+
+// partnerDay is a partner as of a moment.
+type partnerDay struct {
+	partner record.PartnerID
+	at      int64 // Unix seconds
 }
 
 func newOutcomes() (*outcomes, error) {
@@ -53,7 +60,11 @@ func (o *outcomes) ofOffers(rows *features.Rows) error {
 	return nil
 }
 
-func (o *outcomes) ofMonths(rows *features.Rows) { o.months = append(o.months, rows.Keys...) }
+func (o *outcomes) ofMonths(rows *features.Rows) {
+	for i := range rows.Keys {
+		o.months = append(o.months, partnerDay{rows.Keys[i].Partner, rows.Keys[i].At.Unix()})
+	}
+}
 
 func (o *outcomes) close() error { return cmp.Or(o.offers.Close(), o.made.close()) }
 
@@ -149,9 +160,9 @@ func (o *outcomes) write(dir string) error {
 	}
 	return datasets.WriteParquet(filepath.Join(dir, "month_labels.parquet"), monthLabels, labelled(monthLabels, len(o.months), func(b *array.RecordBuilder, i int) error {
 		k := &o.months[i]
-		b.Field(0).(*array.StringBuilder).Append(string(k.Partner))
-		b.Field(1).(*array.TimestampBuilder).Append(arrow.Timestamp(k.At.Unix()))
-		appendLabel(b, 2)(o.stays.Churn(k.Partner, k.At))
+		b.Field(0).(*array.StringBuilder).Append(string(k.partner))
+		b.Field(1).(*array.TimestampBuilder).Append(arrow.Timestamp(k.at))
+		appendLabel(b, 2)(o.stays.Churn(k.partner, time.Unix(k.at, 0).UTC()))
 		return nil
 	}))
 }
