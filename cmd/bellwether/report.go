@@ -102,6 +102,9 @@ func (f *reportFlags) run(ctx context.Context, s *streams) error {
 	}
 	money.warn(s.Err, used)
 	warnOther(s.Err, used, options)
+	if f.models != "" && !at.IsZero() {
+		warnAhead(s.Err, f.models, at)
+	}
 	if err := f.write(s.Out, r); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
@@ -150,6 +153,22 @@ func loadChurn(dir string) (*health.Assessor, error) {
 		return nil, err
 	}
 	return readChurn(a)
+}
+
+// warnAhead says that the churn model in force had learned from what came after
+// a report's time.
+func warnAhead(w io.Writer, dir string, at time.Time) {
+	reg, err := openModels(dir)
+	if err != nil {
+		return // whoever judges by it has said so
+	}
+	v, err := reg.Load("churn", "")
+	if err != nil {
+		return
+	}
+	if at.Before(v.Card.To) {
+		fmt.Fprintf(w, "warning: %s learned from partners up to %s: as of %s it judges by what was not known then\n", v, v.Card.To.Format(time.DateOnly), at.Format(time.DateOnly))
+	}
 }
 
 // readChurn makes an assessor of a version's files; it has no history yet.

@@ -8,9 +8,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"bellwether/datasets"
 	"bellwether/health"
+	"bellwether/models/registry"
 )
 
 // command runs one command line and returns its exit code and what it said.
@@ -127,5 +129,35 @@ func TestWrongPathsAreRefused(t *testing.T) {
 	}
 	if _, err := os.Stat(models); err == nil {
 		t.Error("the directory of models was made")
+	}
+}
+
+// TestWarnsOfAReportBehindItsModel publishes a model that was tested on May.
+func TestWarnsOfAReportBehindItsModel(t *testing.T) {
+	dir := t.TempDir()
+	reg, err := registry.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := reg.Publish("churn", map[string][]byte{"churn.bin": {1}}, registry.Card{To: time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)})
+	if err == nil {
+		_, err = reg.Promote("churn", "v1")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at, want := range map[string]string{
+		"2026-03-01": "warning: " + v.String() + " learned from partners up to 2026-05-01: as of 2026-03-01 it judges by what was not known then\n",
+		"2026-05-01": "",
+		"2026-06-01": "",
+	} {
+		day, err := time.Parse(time.DateOnly, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said strings.Builder
+		if warnAhead(&said, dir, day); said.String() != want {
+			t.Errorf("as of %s it says %q, want %q", at, said.String(), want)
+		}
 	}
 }
