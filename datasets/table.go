@@ -33,7 +33,7 @@ type TableInfo struct {
 	SHA256     string       `json:"sha256"` // of the file as it lies on disk
 	Rows       int          `json:"rows"`   // in the table
 	Unlabelled int          `json:"unlabelled"`
-	Bad        int          `json:"bad"`      // rows that do not have the header's columns, left out
+	Bad        int          `json:"bad"`      // rows without the header's columns, or not UTF-8, left out
 	BadRows    []BadRow     `json:"bad_rows"` // the first of them
 	Columns    []ColumnInfo `json:"columns"`  // the inputs, in the table's order
 	Positive   string       `json:"positive"` // the label's two values

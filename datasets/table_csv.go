@@ -123,7 +123,7 @@ func (s *csvTable) infer(o TableOptions, sum hash.Hash, info *TableInfo) (guesse
 		return nil, 0, errors.New("the file is empty")
 	}
 	if info.Bad > 0 && float64(info.Bad) > maxBadShare*float64(rows+info.Bad) {
-		return nil, 0, fmt.Errorf("%d of %d rows do not fit the header; line %d: %s; is the separator right (--sep)?", info.Bad, rows+info.Bad, info.BadRows[0].Line, info.BadRows[0].Reason)
+		return nil, 0, fmt.Errorf("%d of %d rows cannot be read; line %d: %s; is the separator right (--sep)?", info.Bad, rows+info.Bad, info.BadRows[0].Line, info.BadRows[0].Reason)
 	}
 	return guesses, rows, nil
 }
@@ -183,8 +183,8 @@ func excerpt(s string) string {
 	return s
 }
 
-// each calls f with every row whose number of cells is the header's, the header
-// first, and bad with the others. cells is used again for the next row.
+// each calls f with every row of UTF-8 whose number of cells is the header's, the
+// header first, and bad with the others. cells is used again for the next row.
 func (s *csvTable) each(o TableOptions, sum hash.Hash, f func(line int, header bool, cells []string) error, bad func(line int, reason string)) error {
 	file, size, err := s.open()
 	if err != nil {
@@ -222,6 +222,13 @@ func (s *csvTable) each(o TableOptions, sum hash.Hash, f func(line int, header b
 			continue
 		}
 		header := width == 0
+		if j := slices.IndexFunc(cells, func(c string) bool { return !utf8.ValidString(c) }); j >= 0 {
+			if header {
+				return fmt.Errorf("line %d, column %d: the name %q is not UTF-8: save the file as UTF-8", line, j+1, excerpt(cells[j]))
+			}
+			bad(line, fmt.Sprintf("column %d, %q, is not UTF-8 (save the file as UTF-8)", j+1, excerpt(cells[j])))
+			continue
+		}
 		width = len(cells)
 		if err := f(line, header, cells); err != nil {
 			return err

@@ -205,6 +205,26 @@ func TestRaggedRowsAreCounted(t *testing.T) {
 	}
 }
 
+// Rows that are not UTF-8 are left out and named, a file of them is refused.
+func TestRowsThatAreNotUTF8(t *testing.T) {
+	latin := "1,M\xfcnchen\n"
+	table, info, err := ReadTable(tableFile(t, "t.csv", "a,b\n"+strings.Repeat("1,München\n", 50)+latin), TableOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if table.Len() != 50 || info.Bad != 1 || info.BadRows[0] != (BadRow{52, `column 2, "M\xfcnchen", is not UTF-8 (save the file as UTF-8)`}) {
+		t.Errorf("%d rows, %+v", table.Len(), info)
+	}
+	for text, want := range map[string]string{
+		"a,b\n" + strings.Repeat(latin, 50): "50 of 50 rows cannot be read; line 2: column 2",
+		"a,gr\xf6\xdfe\n1,2\n":             `line 1, column 2: the name "gr\xf6\xdfe" is not UTF-8`,
+	} {
+		if _, _, err := ReadTable(tableFile(t, "t.csv", text), TableOptions{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.20q: %v, want %q", text, err, want)
+		}
+	}
+}
+
 func TestUnlabelledRowsAreLeftOut(t *testing.T) {
 	table, info, err := ReadTable(tableFile(t, "t.csv", "a,y,g\n1,1,\n2,,v\n3,0,\n"), TableOptions{Label: "y", Group: "g"})
 	if err != nil {

@@ -164,7 +164,7 @@ func trainTable(ctx context.Context, s *streams, f *trainFlags, job tableJob) er
 		return err
 	}
 	data := []string{fmt.Sprintf("%s, SHA-256 %s", filepath.Base(job.in), info.SHA256),
-		fmt.Sprintf("%d rows; %d without a label and %d that did not fit the header left out", info.Rows, info.Unlabelled, info.Bad),
+		fmt.Sprintf("%d rows; %d without a label and %d that could not be read left out", info.Rows, info.Unlabelled, info.Bad),
 		fmt.Sprintf("label %s: %s counts as 1, %s as 0", job.options.Label, info.Positive, info.Negative)}
 	return f.finish(s, r, published{name: job.name, pred: p, data: data, files: map[string][]byte{"data.json": append(described, '\n')}, made: job.made})
 }
@@ -196,7 +196,7 @@ func printTableInfo(s *streams, info *datasets.TableInfo) {
 	}
 	fmt.Fprintln(s.Err)
 	if info.Bad > 0 {
-		fmt.Fprintf(s.Err, "%d rows left out that do not fit the header; the first at line %d: %s\n", info.Bad, info.BadRows[0].Line, info.BadRows[0].Reason)
+		fmt.Fprintf(s.Err, "%d rows left out that cannot be read; the first at line %d: %s\n", info.Bad, info.BadRows[0].Line, info.BadRows[0].Reason)
 	}
 	for _, c := range info.Columns {
 		if c.Doubt != "" {
