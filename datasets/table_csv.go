@@ -222,10 +222,7 @@ func (s *csvTable) each(o TableOptions, sum hash.Hash, f func(line int, header b
 			continue
 		}
 		header := width == 0
-		if j := slices.IndexFunc(cells, func(c string) bool { return !utf8.ValidString(c) }); j >= 0 {
-			if header {
-				return fmt.Errorf("line %d, column %d: the name %q is not UTF-8: save the file as UTF-8", line, j+1, excerpt(cells[j]))
-			}
+		if j := slices.IndexFunc(cells, func(c string) bool { return !utf8.ValidString(c) }); j >= 0 && !header { // begin looks at the header
 			bad(line, fmt.Sprintf("column %d, %q, is not UTF-8 (save the file as UTF-8)", j+1, excerpt(cells[j])))
 			continue
 		}
