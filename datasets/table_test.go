@@ -217,7 +217,7 @@ func TestRowsThatAreNotUTF8(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"a,b\n" + strings.Repeat(latin, 50): "50 of 50 rows cannot be read; line 2: column 2",
-		"a,gr\xf6\xdfe\n1,2\n":             "column 2: the name is not UTF-8 text",
+		"a,gr\xf6\xdfe\n1,2\n":              "column 2: the name is not UTF-8 text",
 	} {
 		if _, _, err := ReadTable(tableFile(t, "t.csv", text), TableOptions{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.20q: %v, want %q", text, err, want)
