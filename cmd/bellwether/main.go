@@ -35,14 +35,21 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], &streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
 }
 
+// interrupted is the exit code of a command stopped by a signal, as shells have it.
+const interrupted = 128 + int(syscall.SIGINT)
+
 // run executes one command line and returns its exit code: 0 done, 1 failed,
-// 2 wrong usage, 3 refused by a gate.
+// 2 wrong usage, 3 refused by a gate, 130 stopped.
 func run(ctx context.Context, args []string, s *streams) int {
 	root := rootCommand(s)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		fmt.Fprintln(s.Err, "bellwether: stopped before it was done; run it again")
+		return interrupted
 	}
 	fmt.Fprintf(s.Err, "bellwether: %v\n", err)
 	var usage usageError
