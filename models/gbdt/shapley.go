@@ -52,7 +52,8 @@ type rule []round
 // round is the points that are taken together.
 type round struct {
 	lanes      int
-	t, u, root [lanesAtOnce]lane // the points, what they are short of 1, their weights over that
+	t, u, root [lanesAtOnce]lane     // the points, what they are short of 1, their weights over that
+	factors    [][lanesAtOnce]factor // shut, then those the trees of the rule use
 }
 
 // ruleOf returns the rule of n lanes.
@@ -64,12 +65,15 @@ func ruleOf(n int) rule {
 		to, q, p := &r[i/points/lanesAtOnce], i/points%lanesAtOnce, i%points
 		to.lanes, to.t[q][p], to.u[q][p], to.root[q][p] = q+1, x[i], 1-x[i], w[i]/(1-x[i])
 	}
+	for i := range r {
+		r[i].factors = [][lanesAtOnce]factor{{shut, shut}}
+	}
+	r.addFactors(1)
 	return r
 }
 
 // factor is what a fork does to what it parts, by the factor g of its input above.
-// Vector code knows its layout, and that of the others below whose bytes are
-// counted.
+// Vector code knows its layout and those of what counts in bytes below.
 type factor struct {
 	part lane // of the closed child, over its share of the fork's rows: z (1-t) / g
 	give lane // 1/g
@@ -78,16 +82,22 @@ type factor struct {
 // shut is the factor at a fork whose input turned the row away above.
 var shut = factor{part: lane{1, 1, 1, 1}}
 
-// factors returns the factors where z is the share of rows that pass the input's
-// tests above, and the row is one of them.
-func (r *round) factors(z float64) (f [lanesAtOnce]factor) {
-	for q := range r.lanes {
-		for p := range points {
-			f[q].give[p] = 1 / (r.t[q][p] + z*r.u[q][p])
-			f[q].part[p] = z * r.u[q][p] * f[q].give[p]
+// addFactors adds what an input does that passed z of the rows above and the row
+// asked about, and returns where, in bytes.
+func (r rule) addFactors(z float64) (at uint32) {
+	at = uint32(len(r[0].factors)) * factorBytes
+	for i := range r {
+		to := &r[i]
+		var f [lanesAtOnce]factor
+		for q := range to.lanes {
+			for p := range points {
+				f[q].give[p] = 1 / (to.t[q][p] + z*to.u[q][p])
+				f[q].part[p] = z * to.u[q][p] * f[q].give[p]
+			}
 		}
+		to.factors = append(to.factors, f)
 	}
-	return f
+	return at
 }
 
 // fork is a node with children.
@@ -110,10 +120,9 @@ const (
 
 // steps is a tree as its Shapley values need it.
 type steps struct {
-	forks   []fork // parents before children, those of two leaves last
-	inner   int    // how many forks have others under them
-	leaves  []float64
-	factors [][][lanesAtOnce]factor // of each round: shut, then one of each edge that is a same
+	forks  []fork // parents before children, those of two leaves last
+	inner  int    // how many forks have others under them
+	leaves []float64
 }
 
 // group is the trees of one rule.
@@ -149,7 +158,12 @@ type halt struct {
 
 func newExplainer(m *Model) *explainer {
 	e := &explainer{}
-	at := map[int]int{}
+	at, nodes := map[int]int{}, 0
+	for _, t := range m.trees {
+		nodes += len(t)
+	}
+	// One after another, so that they are fetched ahead.
+	forks, leaves := make([]fork, nodes/2), make([]float64, nodes/2+len(m.trees))
 	for _, t := range m.trees {
 		n := max(1, (longestWay(t)+2*points-1)/(2*points))
 		g, ok := at[n]
@@ -158,7 +172,10 @@ func newExplainer(m *Model) *explainer {
 			at[n] = g
 			e.groups = append(e.groups, group{rule: ruleOf(n)})
 		}
-		e.groups[g].trees = append(e.groups[g].trees, newSteps(t, e.groups[g].rule))
+		s := steps{forks: forks[:len(t)/2], leaves: leaves[:len(t)/2+1]}
+		forks, leaves = forks[len(s.forks):], leaves[len(s.leaves):]
+		s.fill(t, e.groups[g].rule)
+		e.groups[g].trees = append(e.groups[g].trees, s)
 		e.nodes = max(e.nodes, len(t))
 	}
 	return e
@@ -196,21 +213,18 @@ func longestWay(t tree) int {
 	return most
 }
 
-// newSteps lays out a tree.
-func newSteps(t tree, r rule) steps {
-	at, inner, forks := t.places()
-	s := steps{forks: make([]fork, forks), inner: inner, leaves: make([]float64, len(t)-forks), factors: make([][][lanesAtOnce]factor, len(r))}
+// fill lays out a tree.
+func (s *steps) fill(t tree, r rule) {
+	at, inner := t.places()
+	s.inner = inner
 	for i, n := range t {
 		if n.kid == 0 {
-			s.leaves[at[i]-uint32(forks)] = n.value
+			s.leaves[int(at[i])-len(s.forks)] = n.value
 		}
-	}
-	for i := range r {
-		s.factors[i] = append(s.factors[i], [lanesAtOnce]factor{shut, shut})
 	}
 	edges, z := make([]uint32, len(t)), make([]float64, len(t)) // to each node
 	z[0] = 1
-	again := map[uint32]uint32{}
+	again := map[uint32]uint32{0: factorBytes}
 	t.ways(func(i, k, same uint32) {
 		l, side := t[i].kid, k-t[i].kid
 		share := 0.5
@@ -219,22 +233,18 @@ func newSteps(t tree, r rule) steps {
 		}
 		z[k], edges[k] = share*z[same], 2*(at[i]+1)+side
 		if _, ok := again[same]; !ok {
-			again[same] = uint32(len(s.factors[0])) * factorBytes
-			for i := range r {
-				s.factors[i] = append(s.factors[i], r[i].factors(z[same]))
-			}
+			again[same] = r.addFactors(z[same])
 		}
 		f := &s.forks[at[i]]
 		f.share[side], f.kids[side], f.same, f.again = share, at[k]*haltBytes, edges[same], again[same]
 		f.slot, f.mask = uint16(t[i].test.input), t[i].test.mask
 		f.off, f.thr = t[i].test.packed()
 	})
-	return s
 }
 
 // places numbers the nodes: forks with others under them, forks of two leaves,
-// leaves; and returns how many of the first there are, and of the first two.
-func (t tree) places() (at []uint32, inner, forks int) {
+// leaves; inner is how many of the first there are.
+func (t tree) places() (at []uint32, inner int) {
 	var kinds [3][]int
 	for i, n := range t {
 		k := 0
@@ -250,7 +260,7 @@ func (t tree) places() (at []uint32, inner, forks int) {
 	for n, i := range slices.Concat(kinds[:]...) {
 		at[i] = uint32(n)
 	}
-	return at, len(kinds[0]), len(kinds[0]) + len(kinds[1])
+	return at, len(kinds[0])
 }
 
 // Contributions writes to dst what each column of a row moved its log-odds by,
@@ -301,7 +311,7 @@ func (g *group) add(w *shapleyWork) {
 		s := &g.trees[i]
 		s.walk(w)
 		for k := range g.rule {
-			s.addRound(&g.rule[k], s.factors[k], w)
+			s.addRound(&g.rule[k], w)
 		}
 	}
 }
@@ -320,7 +330,7 @@ func (s *steps) walk(w *shapleyWork) {
 
 // plainRound adds to w.values what one tree gives each input at the points of a
 // round. It defines what the vector code answers.
-func (s *steps) plainRound(r *round, factors [][lanesAtOnce]factor, w *shapleyWork) {
+func (s *steps) plainRound(r *round, w *shapleyWork) {
 	halts := w.halts[len(s.forks):][:len(s.leaves)]
 	for i, v := range s.leaves {
 		h := &halts[i]
@@ -331,8 +341,8 @@ func (s *steps) plainRound(r *round, factors [][lanesAtOnce]factor, w *shapleyWo
 	for q := range r.lanes {
 		w.halts[0][q].down = r.root[q]
 	}
-	s.descend(r.lanes, factors, w)
-	s.ascend(r.lanes, factors, w)
+	s.descend(r, w)
+	s.ascend(r, w)
 }
 
 // turn returns the child open to the row, the other, the share of that, and the
@@ -343,12 +353,12 @@ func (f *fork) turn(p *passes) (open, closed uint32, share float64, factor uint3
 }
 
 // descend fills what comes down to the nodes.
-func (s *steps) descend(lanes int, factors [][lanesAtOnce]factor, w *shapleyWork) {
+func (s *steps) descend(r *round, w *shapleyWork) {
 	halts, forks, passed := w.halts, s.forks[:s.inner], w.passed[1:][:s.inner]
 	for i := range forks {
 		o, c, z, k := forks[i].turn(&passed[i])
-		from, factor, open, closed := &halts[i], &factors[k], &halts[o], &halts[c]
-		for q := range from[:lanes] {
+		from, factor, open, closed := &halts[i], &r.factors[k], &halts[o], &halts[c]
+		for q := range from[:r.lanes] {
 			d, m := &from[q].down, &factor[q].part
 			d0, d1, d2, d3 := d[0], d[1], d[2], d[3]
 			x0, x1, x2, x3 := z*m[0]*d0, z*m[1]*d1, z*m[2]*d2, z*m[3]*d3
@@ -362,13 +372,13 @@ func (s *steps) descend(lanes int, factors [][lanesAtOnce]factor, w *shapleyWork
 
 // ascend fills what is under the forks, and adds to the values of their inputs
 // what they give them.
-func (s *steps) ascend(lanes int, factors [][lanesAtOnce]factor, w *shapleyWork) {
+func (s *steps) ascend(r *round, w *shapleyWork) {
 	halts, forks, passed := w.halts, s.forks, w.passed[1:][:len(s.forks)]
 	for i := len(forks) - 1; i >= 0; i-- {
 		o, c, z, k := forks[i].turn(&passed[i])
-		to, factor, open, closed := &halts[i], &factors[k], &halts[o], &halts[c]
+		to, factor, open, closed := &halts[i], &r.factors[k], &halts[o], &halts[c]
 		sum := w.values[forks[i].slot]
-		for q := range to[:lanes] {
+		for q := range to[:r.lanes] {
 			a, b, h, m := &open[q].under, &closed[q].under, &to[q], &factor[q]
 			a0, a1, a2, a3 := a[0], a[1], a[2], a[3]
 			x0, x1, x2, x3 := a0-b[0], a1-b[1], a2-b[2], a3-b[3]

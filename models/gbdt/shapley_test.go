@@ -189,8 +189,8 @@ func (m *Model) vectorsArePlain(t *rapid.T, row []float64) {
 			s.walk(plain)
 			s.walk(vector)
 			for k := range g.rule {
-				s.plainRound(&g.rule[k], s.factors[k], plain)
-				s.addRound(&g.rule[k], s.factors[k], vector)
+				s.plainRound(&g.rule[k], plain)
+				s.addRound(&g.rule[k], vector)
 			}
 		}
 		for k, want := range plain.values {

@@ -45,9 +45,9 @@ func (f *factored) fastSteps(score []float64, a, b, next []uint64, rows []uint32
 }
 
 // addRound is plainRound, by vector instructions where the processor has them.
-func (s *steps) addRound(r *round, factors [][lanesAtOnce]factor, w *shapleyWork) {
+func (s *steps) addRound(r *round, w *shapleyWork) {
 	if !hasVectors || len(s.forks) == 0 {
-		s.plainRound(r, factors, w)
+		s.plainRound(r, w)
 		return
 	}
 	root := &w.halts[0]
@@ -56,7 +56,7 @@ func (s *steps) addRound(r *round, factors [][lanesAtOnce]factor, w *shapleyWork
 	if r.lanes == lanesAtOnce {
 		add = shapleyTree8
 	}
-	add((*byte)(unsafe.Pointer(&s.forks[0])), s.inner, len(s.forks), &s.leaves[0], &w.passed[1][0], &factors[0][0].part[0], &root[0].down[0], &w.values[0])
+	add((*byte)(unsafe.Pointer(&s.forks[0])), s.inner, len(s.forks), &s.leaves[0], &w.passed[1][0], &r.factors[0][0].part[0], &root[0].down[0], &w.values[0])
 }
 
 // deriveFast, sumFast and packFast do what their plain twins do for as many of the

@@ -11,8 +11,8 @@ func (f *factored) fastSteps(score []float64, a, b, _ []uint64, rows []uint32) {
 }
 
 // addRound is plainRound where there is no vector code.
-func (s *steps) addRound(r *round, factors [][lanesAtOnce]factor, w *shapleyWork) {
-	s.plainRound(r, factors, w)
+func (s *steps) addRound(r *round, w *shapleyWork) {
+	s.plainRound(r, w)
 }
 
 func deriveFast([]int64, []float64, []float64) int { return 0 }
