@@ -63,17 +63,10 @@ func TestContributionsOfDeepTrees(t *testing.T) {
 	lengths := map[int]bool{} // of the rules, in lanes
 	rapid.Check(t, func(t *rapid.T) {
 		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
-		const width, bins = 40, 6
-		enc := &encoder{}
-		for j := range width {
-			enc.inputs = append(enc.inputs, input{kind: numeric, col: j, cuts: []float64{1, 2, 3, 4}})
-		}
-		deep := rapid.IntRange(1, 80).Draw(t, "depth")
-		m := newModel(Learner{}, width, 0, enc, []tree{deepTree(rng, deep, width, bins), deepTree(rng, deep/2, width, bins)})
-		row, got := make([]float64, width), make([]float64, width)
-		for j := range row {
-			row[j] = float64(rng.IntN(bins))
-		}
+		const width = 40
+		forks := rapid.IntRange(1, 80).Draw(t, "forks")
+		m := deepModel(rng, width, forks, forks/2)
+		row, got := deepRows(rng, width), make([]float64, width)
 		m.Contributions(got, row)
 		m.vectorsArePlain(t, row)
 		for _, g := range m.explained.groups {
@@ -90,14 +83,38 @@ func TestContributionsOfDeepTrees(t *testing.T) {
 	}
 }
 
-// deepTree grows a tree around a way of so many forks.
-func deepTree(rng *rand.Rand, forks, width, bins int) tree {
+// deepModel makes trees of so many forks that ask numbers 0 to 5.
+func deepModel(rng *rand.Rand, width int, forks ...int) *Model {
+	enc := &encoder{}
+	for j := range width {
+		enc.inputs = append(enc.inputs, input{kind: numeric, col: j, cuts: []float64{0, 1, 2, 3, 4}})
+	}
+	var trees []tree
+	for _, n := range forks {
+		trees = append(trees, deepTree(rng, n, width))
+	}
+	return newModel(Learner{}, width, 0, enc, trees)
+}
+
+// deepRows draws n numbers to ask, some of them missing.
+func deepRows(rng *rand.Rand, n int) []float64 {
+	rows := make([]float64, n)
+	for i := range rows {
+		if rows[i] = float64(rng.IntN(7)); rows[i] == 6 {
+			rows[i] = math.NaN()
+		}
+	}
+	return rows
+}
+
+// deepTree grows a tree around one way.
+func deepTree(rng *rand.Rand, forks, width int) tree {
 	t, at := tree{{rows: 1 << 20}}, 0
 	for range forks {
 		n := t[at]
 		left := n.rows / 8 * uint32(rng.IntN(9))
 		t[at].kid = uint32(len(t))
-		t[at].test = test{input: int32(rng.IntN(width)), bin: uint8(1 + rng.IntN(bins-2)), missingRight: rng.IntN(2) == 0}
+		t[at].test = test{input: int32(rng.IntN(width)), bin: uint8(1 + rng.IntN(5)), missingRight: rng.IntN(2) == 0}
 		t = append(t, node{rows: left, value: rng.NormFloat64()}, node{rows: n.rows - left, value: rng.NormFloat64()})
 		at = len(t) - 1 - rng.IntN(2)
 		for rng.IntN(8) == 0 { // a branch from somewhere above
