@@ -11,6 +11,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -432,6 +433,10 @@ func TestRefuses(t *testing.T) {
 	weights.Weight[3] = -1
 	zero := mixed(50, 1)
 	clear(zero.Weight)
+	heavy := mixed(50, 1)
+	heavy.Weight[0], heavy.Weight[1] = math.MaxFloat64, math.MaxFloat64
+	unlabelled := mixed(50, 1)
+	unlabelled.Y = unlabelled.Y[:49]
 	narrow := mixed(50, 1)
 	narrow.X, narrow.Columns = narrow.X[:5], narrow.Columns[:5]
 	for name, c := range map[string]struct {
@@ -444,6 +449,8 @@ func TestRefuses(t *testing.T) {
 		"no weight":       {gbdt.Learner{}, zero, nil, models.ErrEmpty},
 		"valid's width":   {gbdt.Learner{}, ok, narrow, models.ErrWidth},
 		"negative weight": {gbdt.Learner{}, weights, nil, nil},
+		"endless weight":  {gbdt.Learner{}, heavy, nil, nil},
+		"missing label":   {gbdt.Learner{}, unlabelled, nil, nil},
 		"rate":            {gbdt.Learner{LearningRate: 2}, ok, nil, nil},
 		"rate NaN":        {gbdt.Learner{LearningRate: math.NaN()}, ok, nil, nil},
 		"bins":            {gbdt.Learner{MaxBins: 256}, ok, nil, nil},
@@ -452,6 +459,53 @@ func TestRefuses(t *testing.T) {
 		if err == nil || c.want != nil && !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
+	}
+}
+
+func TestPredictRefuses(t *testing.T) {
+	tab := mixed(50, 1)
+	m := fitted(t, gbdt.Learner{Trees: 2}, tab, nil, 1)
+	ragged := mixed(50, 1)
+	ragged.X[3] = ragged.X[3][:49]
+	narrow := mixed(50, 1)
+	narrow.X, narrow.Columns = narrow.X[:5], narrow.Columns[:5]
+	for name, c := range map[string]struct {
+		dst  int
+		t    *models.Table
+		want error
+	}{
+		"columns":      {50, narrow, models.ErrWidth},
+		"no rows":      {0, tab.Take(nil), models.ErrEmpty},
+		"short column": {50, ragged, nil},
+		"short answer": {49, tab, nil},
+	} {
+		if err := m.Predict(make([]float64, c.dst), c.t); err == nil || c.want != nil && !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+}
+
+// What takes rows of the model's width panics at others, and does not read past
+// them.
+func TestOtherLengthsPanic(t *testing.T) {
+	m := fitted(t, gbdt.Learner{Trees: 2}, mixed(50, 1), nil, 1)
+	row, short := make([]float64, 6), make([]float64, 5)
+	for name, f := range map[string]func(){
+		"row":             func() { m.PredictRows(make([]float64, 1), short) },
+		"explained row":   func() { m.Contributions(row, short) },
+		"contributions":   func() { m.Contributions(short, row) },
+		"no background":   func() { m.InterventionalContributions(row, row, nil) },
+		"half background": func() { m.InterventionalContributions(row, row, make([]float64, 9)) },
+		"no hazards":      func() { m.Incidence(nil, nil, row) },
+	} {
+		func() {
+			defer func() {
+				if text, ok := recover().(string); !ok || !strings.HasPrefix(text, "gbdt: ") {
+					t.Errorf("%s: panicked with %q", name, text)
+				}
+			}()
+			f()
+		}()
 	}
 }
 

@@ -215,6 +215,23 @@ func TestContributionsOfHazards(t *testing.T) {
 	}
 }
 
+// A last fit keeps the ages of the first, whatever endings its own rows have.
+func TestRefitOfHazardsKeepsTheAges(t *testing.T) {
+	tab, _ := labelled()
+	l := Learner{Objective: Hazard{}, Trees: 5, Leaves: 7}
+	m, slow := fitTable(t, l, tab), *tab
+	slow.Known = slices.Clone(tab.Known)
+	for i := range slow.Known {
+		if slow.Known[i] < math.MaxInt64 {
+			slow.Known[i] += 2 * (slow.Known[i] - slow.At[i])
+		}
+	}
+	own, again := fitTable(t, l, &slow).Ages(), fitTable(t, m.Refit().(Learner), &slow).Ages()
+	if slices.Equal(own, m.Ages()) || !slices.Equal(again, m.Ages()) {
+		t.Errorf("ages %v, of other rows %v, refitted to them %v", m.Ages(), own, again)
+	}
+}
+
 // Statistics count a row of a table with a horizon once that is over, not before,
 // when only labels of 1 could be known.
 func TestStatisticsWaitForTheHorizon(t *testing.T) {

@@ -468,117 +468,212 @@ leaves:
 	VZEROUPPER
 	RET
 
-// func shapleyTree(edges *byte, last int, quads int, at *float64, open *float64, halts *float64, of *float64)
-// Requires: AVX, AVX2
-TEXT ·shapleyTree(SB), NOSPLIT, $0-56
-	MOVQ         edges+0(FP), AX
-	MOVQ         quads+16(FP), CX
-	MOVQ         at+24(FP), DX
-	MOVQ         open+32(FP), BX
-	MOVQ         halts+40(FP), SI
-	MOVQ         of+48(FP), DI
-	MOVQ         last+8(FP), R11
-	MOVQ         $0x3ff0000000000000, R10
-	VMOVQ        R10, X0
-	VBROADCASTSD X0, Y0
-	MOVQ         SI, R9
-	MOVQ         CX, R10
+// func shapleyTree4(forks *byte, inner int, all int, leaves *float64, passed *uint32, factors *float64, halts *float64, values *float64)
+// Requires: AVX
+TEXT ·shapleyTree4(SB), NOSPLIT, $0-64
+	MOVQ   forks+0(FP), AX
+	MOVQ   passed+32(FP), CX
+	MOVQ   factors+40(FP), DX
+	MOVQ   halts+48(FP), BX
+	MOVQ   inner+8(FP), DI
+	MOVQ   all+16(FP), R8
+	MOVQ   leaves+24(FP), SI
+	IMUL3Q $0x00000080, R8, R9
+	ADDQ   BX, R9
+	LEAQ   1(R8), R10
 
-root:
-	VMOVUPD Y0, (R9)
-	ADDQ    $+128, R9
-	DECQ    R10
-	JNE     root
-	MOVQ    $0x00000001, R8
+fill:
+	VBROADCASTSD (SI), Y0
+	VMOVUPD      Y0, 32(R9)
+	ADDQ         $+8, SI
+	ADDQ         $+128, R9
+	DECQ         R10
+	JNE          fill
+	MOVQ         BX, SI
+	MOVQ         DI, R9
+	TESTQ        R9, R9
+	JE           low
 
 descend:
+	MOVL         4(CX), R10
+	MOVL         (CX), R12
+	ORL          R10, R12
+	NEGL         R12
+	ANDL         28(AX), R12
+	MOVL         R10, R11
+	XORL         $0x01, R11
+	MOVL         16(AX)(R10*4), R10
+	MOVL         16(AX)(R11*4), R13
+	VBROADCASTSD (AX)(R11*8), Y0
+	VMOVUPD      (SI), Y1
+	VMULPD       (DX)(R12*1), Y0, Y0
+	VMULPD       Y1, Y0, Y0
+	VMOVUPD      Y0, (BX)(R13*1)
+	VSUBPD       Y0, Y1, Y1
+	VMOVUPD      Y1, (BX)(R10*1)
 	ADDQ         $+40, AX
-	MOVL         (AX), R12
-	ADDQ         SI, R12
-	VBROADCASTSD (BX)(R8*8), Y1
-	VBROADCASTSD 16(AX), Y2
-	VBROADCASTSD 32(AX), Y3
-	MOVL         8(AX), R13
-	VBROADCASTSD (BX)(R13*8), Y4
-	VBROADCASTSD 24(AX), Y5
-	MOVQ         DX, R14
-	MOVQ         CX, R10
+	ADDQ         $+8, CX
+	ADDQ         $+128, SI
+	DECQ         R9
+	JNE          descend
 
-factor:
-	VMULPD  (R14), Y1, Y6
-	VMULPD  32(R14), Y2, Y7
-	VADDPD  Y7, Y6, Y6
-	TESTQ   R13, R13
-	JE      fresh
-	VMULPD  (R14), Y4, Y7
-	VMULPD  32(R14), Y5, Y8
-	VADDPD  Y8, Y7, Y7
-	VDIVPD  Y7, Y0, Y7
-	VMOVUPD Y7, 64(R9)
-	VMULPD  Y7, Y6, Y6
-
-fresh:
-	VMOVUPD Y6, 32(R9)
-	VMULPD  (R12), Y6, Y6
-	VMOVUPD Y6, (R9)
-	VMOVUPD Y3, 96(R9)
-	ADDQ    $+128, R9
-	ADDQ    $+128, R12
-	ADDQ    $+64, R14
-	DECQ    R10
-	JNE     factor
-	INCQ    R8
-	CMPQ    R8, R11
-	JLE     descend
+low:
+	MOVQ   R8, R9
+	SUBQ   DI, R9
+	IMUL3Q $0x00000028, R9, DI
+	ADDQ   DI, AX
+	IMUL3Q $0x00000008, R9, DI
+	ADDQ   DI, CX
+	IMUL3Q $0x00000080, R9, DI
+	ADDQ   DI, SI
+	MOVQ   values+56(FP), DI
 
 ascend:
+	ADDQ         $-40, AX
+	ADDQ         $-8, CX
+	ADDQ         $-128, SI
+	MOVL         4(CX), R9
+	MOVL         (CX), R11
+	ORL          R9, R11
+	NEGL         R11
+	ANDL         28(AX), R11
+	MOVL         R9, R10
+	XORL         $0x01, R10
+	MOVL         16(AX)(R9*4), R9
+	MOVL         16(AX)(R10*4), R12
+	VBROADCASTSD (AX)(R10*8), Y0
+	MOVWLZX      36(AX), R10
+	VMOVSD       (DI)(R10*8), X1
+	VMOVUPD      32(BX)(R9*1), Y2
+	VSUBPD       32(BX)(R12*1), Y2, Y3
+	VMULPD       (DX)(R11*1), Y0, Y0
+	VMULPD       Y3, Y0, Y0
+	VSUBPD       Y0, Y2, Y2
+	VMOVUPD      Y2, 32(SI)
+	VMULPD       (SI), Y0, Y0
+	VMULPD       32(DX)(R11*1), Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X2
+	VADDPD       X2, X0, X2
+	VUNPCKHPD    X2, X2, X0
+	VADDSD       X0, X2, X2
+	VADDSD       X2, X1, X1
+	VMOVSD       X1, (DI)(R10*8)
 	DECQ         R8
-	MOVL         (AX), DX
-	ADDQ         SI, DX
-	MOVL         4(AX), R13
-	ADDQ         DI, R13
-	MOVL         8(AX), R11
-	MOVQ         (BX)(R11*8), R12
-	VBROADCASTSD (BX)(R8*8), Y1
-	VBROADCASTSD 16(AX), Y2
+	JNE          ascend
+	VZEROUPPER
+	RET
+
+// func shapleyTree8(forks *byte, inner int, all int, leaves *float64, passed *uint32, factors *float64, halts *float64, values *float64)
+// Requires: AVX
+TEXT ·shapleyTree8(SB), NOSPLIT, $0-64
+	MOVQ   forks+0(FP), AX
+	MOVQ   passed+32(FP), CX
+	MOVQ   factors+40(FP), DX
+	MOVQ   halts+48(FP), BX
+	MOVQ   inner+8(FP), DI
+	MOVQ   all+16(FP), R8
+	MOVQ   leaves+24(FP), SI
+	IMUL3Q $0x00000080, R8, R9
+	ADDQ   BX, R9
+	LEAQ   1(R8), R10
+
+fill:
+	VBROADCASTSD (SI), Y0
+	VMOVUPD      Y0, 32(R9)
+	VMOVUPD      Y0, 96(R9)
+	ADDQ         $+8, SI
+	ADDQ         $+128, R9
+	DECQ         R10
+	JNE          fill
+	MOVQ         BX, SI
+	MOVQ         DI, R9
+	TESTQ        R9, R9
+	JE           low
+
+descend:
+	MOVL         4(CX), R10
+	MOVL         (CX), R12
+	ORL          R10, R12
+	NEGL         R12
+	ANDL         28(AX), R12
+	MOVL         R10, R11
+	XORL         $0x01, R11
+	MOVL         16(AX)(R10*4), R10
+	MOVL         16(AX)(R11*4), R13
+	VBROADCASTSD (AX)(R11*8), Y0
+	VMOVUPD      (SI), Y1
+	VMULPD       (DX)(R12*1), Y0, Y2
+	VMULPD       Y1, Y2, Y2
+	VMOVUPD      Y2, (BX)(R13*1)
 	VSUBPD       Y2, Y1, Y1
-	VBROADCASTSD 24(AX), Y2
-	VSUBPD       Y2, Y0, Y2
-	MOVQ         CX, R14
-	MOVQ         R14, R10
-	SHLQ         $0x07, R14
-	SUBQ         R14, R9
+	VMOVUPD      Y1, (BX)(R10*1)
+	VMOVUPD      64(SI), Y1
+	VMULPD       64(DX)(R12*1), Y0, Y0
+	VMULPD       Y1, Y0, Y0
+	VMOVUPD      Y0, 64(BX)(R13*1)
+	VSUBPD       Y0, Y1, Y1
+	VMOVUPD      Y1, 64(BX)(R10*1)
+	ADDQ         $+40, AX
+	ADDQ         $+8, CX
+	ADDQ         $+128, SI
+	DECQ         R9
+	JNE          descend
 
-sum:
-	VMOVUPD 96(R9), Y3
-	VMOVUPD 32(R9), Y4
-	VMULPD  Y4, Y3, Y5
-	VADDPD  96(DX), Y5, Y5
-	VMOVUPD Y5, 96(DX)
-	VMULPD  (DX), Y3, Y3
-	VMOVAPD Y1, Y5
-	TESTQ   R11, R11
-	JE      give
-	TESTQ   R12, R12
-	JE      next
-	VMULPD  64(R9), Y3, Y3
-	VMULPD  Y4, Y2, Y4
-	VSUBPD  Y4, Y1, Y5
+low:
+	MOVQ   R8, R9
+	SUBQ   DI, R9
+	IMUL3Q $0x00000028, R9, DI
+	ADDQ   DI, AX
+	IMUL3Q $0x00000008, R9, DI
+	ADDQ   DI, CX
+	IMUL3Q $0x00000080, R9, DI
+	ADDQ   DI, SI
+	MOVQ   values+56(FP), DI
 
-give:
-	VMULPD  Y5, Y3, Y3
-	VADDPD  (R13), Y3, Y3
-	VMOVUPD Y3, (R13)
-
-next:
-	ADDQ $+128, R9
-	ADDQ $+128, DX
-	ADDQ $+32, R13
-	DECQ R10
-	JNE  sum
-	SUBQ R14, R9
-	SUBQ $+40, AX
-	CMPQ R8, $+1
-	JNE  ascend
+ascend:
+	ADDQ         $-40, AX
+	ADDQ         $-8, CX
+	ADDQ         $-128, SI
+	MOVL         4(CX), R9
+	MOVL         (CX), R11
+	ORL          R9, R11
+	NEGL         R11
+	ANDL         28(AX), R11
+	MOVL         R9, R10
+	XORL         $0x01, R10
+	MOVL         16(AX)(R9*4), R9
+	MOVL         16(AX)(R10*4), R12
+	VBROADCASTSD (AX)(R10*8), Y0
+	MOVWLZX      36(AX), R10
+	VMOVSD       (DI)(R10*8), X1
+	VMOVUPD      32(BX)(R9*1), Y2
+	VSUBPD       32(BX)(R12*1), Y2, Y3
+	VMULPD       (DX)(R11*1), Y0, Y4
+	VMULPD       Y3, Y4, Y4
+	VSUBPD       Y4, Y2, Y2
+	VMOVUPD      Y2, 32(SI)
+	VMULPD       (SI), Y4, Y4
+	VMULPD       32(DX)(R11*1), Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X2
+	VADDPD       X2, X4, X2
+	VUNPCKHPD    X2, X2, X4
+	VADDSD       X4, X2, X2
+	VADDSD       X2, X1, X1
+	VMOVUPD      96(BX)(R9*1), Y2
+	VSUBPD       96(BX)(R12*1), Y2, Y3
+	VMULPD       64(DX)(R11*1), Y0, Y0
+	VMULPD       Y3, Y0, Y0
+	VSUBPD       Y0, Y2, Y2
+	VMOVUPD      Y2, 96(SI)
+	VMULPD       64(SI), Y0, Y0
+	VMULPD       96(DX)(R11*1), Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X2
+	VADDPD       X2, X0, X2
+	VUNPCKHPD    X2, X2, X0
+	VADDSD       X0, X2, X2
+	VADDSD       X2, X1, X1
+	VMOVSD       X1, (DI)(R10*8)
+	DECQ         R8
+	JNE          ascend
 	VZEROUPPER
 	RET

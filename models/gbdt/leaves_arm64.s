@@ -856,145 +856,277 @@ leaves:
 	FSTPQ (F4, F5), 64(R2)
 	RET
 
-// func shapleyTree(edges *byte, last int, quads int, at *float64, open *float64, halts *float64, of *float64)
-TEXT ·shapleyTree(SB), NOSPLIT, $0-56
-	MOVD  edges+0(FP), R0
-	MOVD  quads+16(FP), R1
-	MOVD  at+24(FP), R2
-	MOVD  open+32(FP), R3
-	MOVD  halts+40(FP), R4
-	MOVD  of+48(FP), R5
-	MOVD  last+8(FP), R6
-	VMOVQ $0x3ff0000000000000, $0x3ff0000000000000, V0
-	MOVD  R4, R8
-	MOVD  R1, R9
+// func shapleyTree4(forks *byte, inner int, all int, leaves *float64, passed *uint32, factors *float64, halts *float64, values *float64)
+TEXT ·shapleyTree4(SB), NOSPLIT, $0-64
+	MOVD forks+0(FP), R0
+	MOVD passed+32(FP), R1
+	MOVD factors+40(FP), R2
+	MOVD halts+48(FP), R3
+	MOVD values+56(FP), R4
+	MOVD inner+8(FP), R10
+	MOVD all+16(FP), R11
+	MOVD leaves+24(FP), R12
+	MOVD R3, R5
+	MOVD $128, R9
+	MADD R9, R5, R11, R5
+	ADD  $1, R11, R7
 
-root:
-	FSTPQ (F0, F0), 0(R8)
-	ADD   $128, R8
-	SUBS  $1, R9
-	BNE   root
-	MOVD  $1, R7
+fill:
+	FMOVD 0(R12), F0
+	VDUP  V0.D[0], V0.D2
+	FSTPQ (F0, F0), 32(R5)
+	ADD   $8, R12
+	ADD   $128, R5
+	SUBS  $1, R7
+	BNE   fill
+	MOVD  R3, R14
+	MOVD  R10, R13
+	CMP   $0, R13
+	BEQ   low
 
 descend:
+	MOVWU 4(R1), R5
+	MOVWU 0(R1), R9
+	ORR   R5, R9
+	NEG   R9, R9
+	MOVWU 28(R0), R6
+	AND   R6, R9
+	ADD   R2, R9
+	EOR   $1, R5, R6
+	ADD   R5<<2, R0, R7
+	MOVWU 16(R7), R7
+	ADD   R3, R7
+	ADD   R6<<2, R0, R8
+	MOVWU 16(R8), R8
+	ADD   R3, R8
+	ADD   R6<<3, R0, R6
+	FMOVD 0(R6), F0
+	VDUP  V0.D[0], V0.D2
+	FLDPQ 0(R14), (F1, F2)
+	FLDPQ 0(R9), (F3, F4)
+	WORD  $0x6e60dc63 // fmul v3.2d, v3.2d, v0.2d
+	WORD  $0x6e60dc84 // fmul v4.2d, v4.2d, v0.2d
+	WORD  $0x6e61dc63 // fmul v3.2d, v3.2d, v1.2d
+	WORD  $0x6e62dc84 // fmul v4.2d, v4.2d, v2.2d
+	FSTPQ (F3, F4), 0(R8)
+	WORD  $0x4ee3d421 // fsub v1.2d, v1.2d, v3.2d
+	WORD  $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FSTPQ (F1, F2), 0(R7)
 	ADD   $40, R0
-	MOVWU 0(R0), R10
-	ADD   R4, R10
-	MOVWU 8(R0), R11
-	FMOVD (R3)(R7<<3), F1
-	VDUP  V1.D[0], V1.D2
-	FMOVD 16(R0), F2
-	VDUP  V2.D[0], V2.D2
-	FMOVD 32(R0), F3
-	VDUP  V3.D[0], V3.D2
-	FMOVD (R3)(R11<<3), F4
-	VDUP  V4.D[0], V4.D2
-	FMOVD 24(R0), F5
-	VDUP  V5.D[0], V5.D2
-	MOVD  R2, R12
-	MOVD  R1, R9
+	ADD   $8, R1
+	ADD   $128, R14
+	SUBS  $1, R13
+	BNE   descend
 
-factor:
-	FLDPQ 0(R12), (F6, F7)
-	FLDPQ 32(R12), (F8, F9)
-	WORD  $0x6e66dc2a // fmul v10.2d, v1.2d, v6.2d
-	WORD  $0x6e67dc2b // fmul v11.2d, v1.2d, v7.2d
-	WORD  $0x6e68dc4e // fmul v14.2d, v2.2d, v8.2d
-	WORD  $0x6e69dc4f // fmul v15.2d, v2.2d, v9.2d
-	WORD  $0x4e6ed54a // fadd v10.2d, v10.2d, v14.2d
-	WORD  $0x4e6fd56b // fadd v11.2d, v11.2d, v15.2d
-	CMP   $0, R11
-	BEQ   fresh
-	WORD  $0x6e66dc8c // fmul v12.2d, v4.2d, v6.2d
-	WORD  $0x6e67dc8d // fmul v13.2d, v4.2d, v7.2d
-	WORD  $0x6e68dcae // fmul v14.2d, v5.2d, v8.2d
-	WORD  $0x6e69dcaf // fmul v15.2d, v5.2d, v9.2d
-	WORD  $0x4e6ed58c // fadd v12.2d, v12.2d, v14.2d
-	WORD  $0x4e6fd5ad // fadd v13.2d, v13.2d, v15.2d
-	WORD  $0x6e6cfc0c // fdiv v12.2d, v0.2d, v12.2d
-	WORD  $0x6e6dfc0d // fdiv v13.2d, v0.2d, v13.2d
-	FSTPQ (F12, F13), 64(R8)
-	WORD  $0x6e6cdd4a // fmul v10.2d, v10.2d, v12.2d
-	WORD  $0x6e6ddd6b // fmul v11.2d, v11.2d, v13.2d
-
-fresh:
-	FSTPQ (F10, F11), 32(R8)
-	FLDPQ 0(R10), (F12, F13)
-	WORD  $0x6e6cdd4a // fmul v10.2d, v10.2d, v12.2d
-	WORD  $0x6e6ddd6b // fmul v11.2d, v11.2d, v13.2d
-	FSTPQ (F10, F11), 0(R8)
-	FSTPQ (F3, F3), 96(R8)
-	ADD   $128, R8
-	ADD   $128, R10
-	ADD   $64, R12
-	SUBS  $1, R9
-	BNE   factor
-	ADD   $1, R7
-	CMP   R6, R7
-	BLE   descend
+low:
+	SUB  R10, R11, R13
+	MOVD $40, R9
+	MADD R9, R0, R13, R0
+	MOVD $8, R9
+	MADD R9, R1, R13, R1
+	MOVD $128, R9
+	MADD R9, R14, R13, R14
 
 ascend:
-	SUB   $1, R7
-	MOVWU 0(R0), R10
-	ADD   R4, R10
-	MOVWU 8(R0), R11
-	MOVWU 4(R0), R12
-	ADD   R5, R12
-	MOVD  (R3)(R11<<3), R13
-	FMOVD (R3)(R7<<3), F16
-	VDUP  V16.D[0], V16.D2
-	FMOVD 24(R0), F17
-	VDUP  V17.D[0], V17.D2
-	FMOVD 16(R0), F18
-	VDUP  V18.D[0], V18.D2
-	WORD  $0x4ef2d610 // fsub v16.2d, v16.2d, v18.2d
-	WORD  $0x4ef1d411 // fsub v17.2d, v0.2d, v17.2d
-	MOVD  R1, R9
-	LSL   $7, R1, R14
-	SUB   R14, R8
+	SUB   $40, R0
+	SUB   $8, R1
+	SUB   $128, R14
+	MOVWU 4(R1), R5
+	MOVWU 0(R1), R9
+	ORR   R5, R9
+	NEG   R9, R9
+	MOVWU 28(R0), R6
+	AND   R6, R9
+	ADD   R2, R9
+	EOR   $1, R5, R6
+	ADD   R5<<2, R0, R7
+	MOVWU 16(R7), R7
+	ADD   R3, R7
+	ADD   R6<<2, R0, R8
+	MOVWU 16(R8), R8
+	ADD   R3, R8
+	ADD   R6<<3, R0, R6
+	FMOVD 0(R6), F0
+	VDUP  V0.D[0], V0.D2
+	MOVHU 36(R0), R5
+	FMOVD (R4)(R5<<3), F5
+	FLDPQ 32(R7), (F6, F7)
+	FLDPQ 32(R8), (F8, F9)
+	WORD  $0x4ee8d4c8 // fsub v8.2d, v6.2d, v8.2d
+	WORD  $0x4ee9d4e9 // fsub v9.2d, v7.2d, v9.2d
+	FLDPQ 0(R9), (F10, F11)
+	WORD  $0x6e60dd4a // fmul v10.2d, v10.2d, v0.2d
+	WORD  $0x6e60dd6b // fmul v11.2d, v11.2d, v0.2d
+	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
+	WORD  $0x6e69dd6b // fmul v11.2d, v11.2d, v9.2d
+	WORD  $0x4eead4c6 // fsub v6.2d, v6.2d, v10.2d
+	WORD  $0x4eebd4e7 // fsub v7.2d, v7.2d, v11.2d
+	FSTPQ (F6, F7), 32(R14)
+	FLDPQ 0(R14), (F12, F13)
+	WORD  $0x6e6cdd4a // fmul v10.2d, v10.2d, v12.2d
+	WORD  $0x6e6ddd6b // fmul v11.2d, v11.2d, v13.2d
+	FLDPQ 32(R9), (F12, F13)
+	WORD  $0x6e6cdd4a // fmul v10.2d, v10.2d, v12.2d
+	WORD  $0x6e6ddd6b // fmul v11.2d, v11.2d, v13.2d
+	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	VDUP  V10.D[1], V11.D2
+	FADDD F11, F10
+	FADDD F10, F5
+	FMOVD F5, (R4)(R5<<3)
+	SUBS  $1, R11
+	BNE   ascend
+	RET
 
-sum:
-	FLDPQ 96(R8), (F19, F20)
-	FLDPQ 32(R8), (F21, F22)
-	FLDPQ 96(R10), (F27, F28)
-	WORD  $0x6e75de77 // fmul v23.2d, v19.2d, v21.2d
-	WORD  $0x6e76de98 // fmul v24.2d, v20.2d, v22.2d
-	WORD  $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
-	WORD  $0x4e7cd718 // fadd v24.2d, v24.2d, v28.2d
-	FSTPQ (F23, F24), 96(R10)
-	FLDPQ 0(R10), (F27, F28)
-	WORD  $0x6e7bde73 // fmul v19.2d, v19.2d, v27.2d
-	WORD  $0x6e7cde94 // fmul v20.2d, v20.2d, v28.2d
-	VORR  V16.B16, V16.B16, V25.B16
-	VORR  V16.B16, V16.B16, V26.B16
-	CMP   $0, R11
-	BEQ   give
+// func shapleyTree8(forks *byte, inner int, all int, leaves *float64, passed *uint32, factors *float64, halts *float64, values *float64)
+TEXT ·shapleyTree8(SB), NOSPLIT, $0-64
+	MOVD forks+0(FP), R0
+	MOVD passed+32(FP), R1
+	MOVD factors+40(FP), R2
+	MOVD halts+48(FP), R3
+	MOVD values+56(FP), R4
+	MOVD inner+8(FP), R10
+	MOVD all+16(FP), R11
+	MOVD leaves+24(FP), R12
+	MOVD R3, R5
+	MOVD $128, R9
+	MADD R9, R5, R11, R5
+	ADD  $1, R11, R7
+
+fill:
+	FMOVD 0(R12), F0
+	VDUP  V0.D[0], V0.D2
+	FSTPQ (F0, F0), 32(R5)
+	FSTPQ (F0, F0), 96(R5)
+	ADD   $8, R12
+	ADD   $128, R5
+	SUBS  $1, R7
+	BNE   fill
+	MOVD  R3, R14
+	MOVD  R10, R13
 	CMP   $0, R13
-	BEQ   next
-	FLDPQ 64(R8), (F27, F28)
-	WORD  $0x6e7bde73 // fmul v19.2d, v19.2d, v27.2d
-	WORD  $0x6e7cde94 // fmul v20.2d, v20.2d, v28.2d
-	WORD  $0x6e75de35 // fmul v21.2d, v17.2d, v21.2d
-	WORD  $0x6e76de36 // fmul v22.2d, v17.2d, v22.2d
-	WORD  $0x4ef5d619 // fsub v25.2d, v16.2d, v21.2d
-	WORD  $0x4ef6d61a // fsub v26.2d, v16.2d, v22.2d
+	BEQ   low
 
-give:
-	FLDPQ 0(R12), (F27, F28)
-	WORD  $0x6e79de73 // fmul v19.2d, v19.2d, v25.2d
-	WORD  $0x6e7ade94 // fmul v20.2d, v20.2d, v26.2d
-	WORD  $0x4e7bd673 // fadd v19.2d, v19.2d, v27.2d
-	WORD  $0x4e7cd694 // fadd v20.2d, v20.2d, v28.2d
-	FSTPQ (F19, F20), 0(R12)
+descend:
+	MOVWU 4(R1), R5
+	MOVWU 0(R1), R9
+	ORR   R5, R9
+	NEG   R9, R9
+	MOVWU 28(R0), R6
+	AND   R6, R9
+	ADD   R2, R9
+	EOR   $1, R5, R6
+	ADD   R5<<2, R0, R7
+	MOVWU 16(R7), R7
+	ADD   R3, R7
+	ADD   R6<<2, R0, R8
+	MOVWU 16(R8), R8
+	ADD   R3, R8
+	ADD   R6<<3, R0, R6
+	FMOVD 0(R6), F0
+	VDUP  V0.D[0], V0.D2
+	FLDPQ 0(R14), (F1, F2)
+	FLDPQ 0(R9), (F3, F4)
+	WORD  $0x6e60dc63 // fmul v3.2d, v3.2d, v0.2d
+	WORD  $0x6e60dc84 // fmul v4.2d, v4.2d, v0.2d
+	WORD  $0x6e61dc63 // fmul v3.2d, v3.2d, v1.2d
+	WORD  $0x6e62dc84 // fmul v4.2d, v4.2d, v2.2d
+	FSTPQ (F3, F4), 0(R8)
+	WORD  $0x4ee3d421 // fsub v1.2d, v1.2d, v3.2d
+	WORD  $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FSTPQ (F1, F2), 0(R7)
+	FLDPQ 64(R14), (F1, F2)
+	FLDPQ 64(R9), (F3, F4)
+	WORD  $0x6e60dc63 // fmul v3.2d, v3.2d, v0.2d
+	WORD  $0x6e60dc84 // fmul v4.2d, v4.2d, v0.2d
+	WORD  $0x6e61dc63 // fmul v3.2d, v3.2d, v1.2d
+	WORD  $0x6e62dc84 // fmul v4.2d, v4.2d, v2.2d
+	FSTPQ (F3, F4), 64(R8)
+	WORD  $0x4ee3d421 // fsub v1.2d, v1.2d, v3.2d
+	WORD  $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FSTPQ (F1, F2), 64(R7)
+	ADD   $40, R0
+	ADD   $8, R1
+	ADD   $128, R14
+	SUBS  $1, R13
+	BNE   descend
 
-next:
-	ADD  $128, R8
-	ADD  $128, R10
-	ADD  $32, R12
-	SUBS $1, R9
-	BNE  sum
-	SUB  R14, R8
-	SUB  $40, R0
-	CMP  $1, R7
-	BNE  ascend
+low:
+	SUB  R10, R11, R13
+	MOVD $40, R9
+	MADD R9, R0, R13, R0
+	MOVD $8, R9
+	MADD R9, R1, R13, R1
+	MOVD $128, R9
+	MADD R9, R14, R13, R14
+
+ascend:
+	SUB   $40, R0
+	SUB   $8, R1
+	SUB   $128, R14
+	MOVWU 4(R1), R5
+	MOVWU 0(R1), R9
+	ORR   R5, R9
+	NEG   R9, R9
+	MOVWU 28(R0), R6
+	AND   R6, R9
+	ADD   R2, R9
+	EOR   $1, R5, R6
+	ADD   R5<<2, R0, R7
+	MOVWU 16(R7), R7
+	ADD   R3, R7
+	ADD   R6<<2, R0, R8
+	MOVWU 16(R8), R8
+	ADD   R3, R8
+	ADD   R6<<3, R0, R6
+	FMOVD 0(R6), F0
+	VDUP  V0.D[0], V0.D2
+	MOVHU 36(R0), R5
+	FMOVD (R4)(R5<<3), F5
+	FLDPQ 32(R7), (F6, F7)
+	FLDPQ 32(R8), (F8, F9)
+	WORD  $0x4ee8d4c8 // fsub v8.2d, v6.2d, v8.2d
+	WORD  $0x4ee9d4e9 // fsub v9.2d, v7.2d, v9.2d
+	FLDPQ 0(R9), (F10, F11)
+	WORD  $0x6e60dd4a // fmul v10.2d, v10.2d, v0.2d
+	WORD  $0x6e60dd6b // fmul v11.2d, v11.2d, v0.2d
+	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
+	WORD  $0x6e69dd6b // fmul v11.2d, v11.2d, v9.2d
+	WORD  $0x4eead4c6 // fsub v6.2d, v6.2d, v10.2d
+	WORD  $0x4eebd4e7 // fsub v7.2d, v7.2d, v11.2d
+	FSTPQ (F6, F7), 32(R14)
+	FLDPQ 0(R14), (F12, F13)
+	WORD  $0x6e6cdd4a // fmul v10.2d, v10.2d, v12.2d
+	WORD  $0x6e6ddd6b // fmul v11.2d, v11.2d, v13.2d
+	FLDPQ 32(R9), (F12, F13)
+	WORD  $0x6e6cdd4a // fmul v10.2d, v10.2d, v12.2d
+	WORD  $0x6e6ddd6b // fmul v11.2d, v11.2d, v13.2d
+	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	VDUP  V10.D[1], V11.D2
+	FADDD F11, F10
+	FADDD F10, F5
+	FLDPQ 96(R7), (F6, F7)
+	FLDPQ 96(R8), (F8, F9)
+	WORD  $0x4ee8d4c8 // fsub v8.2d, v6.2d, v8.2d
+	WORD  $0x4ee9d4e9 // fsub v9.2d, v7.2d, v9.2d
+	FLDPQ 64(R9), (F10, F11)
+	WORD  $0x6e60dd4a // fmul v10.2d, v10.2d, v0.2d
+	WORD  $0x6e60dd6b // fmul v11.2d, v11.2d, v0.2d
+	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
+	WORD  $0x6e69dd6b // fmul v11.2d, v11.2d, v9.2d
+	WORD  $0x4eead4c6 // fsub v6.2d, v6.2d, v10.2d
+	WORD  $0x4eebd4e7 // fsub v7.2d, v7.2d, v11.2d
+	FSTPQ (F6, F7), 96(R14)
+	FLDPQ 64(R14), (F12, F13)
+	WORD  $0x6e6cdd4a // fmul v10.2d, v10.2d, v12.2d
+	WORD  $0x6e6ddd6b // fmul v11.2d, v11.2d, v13.2d
+	FLDPQ 96(R9), (F12, F13)
+	WORD  $0x6e6cdd4a // fmul v10.2d, v10.2d, v12.2d
+	WORD  $0x6e6ddd6b // fmul v11.2d, v11.2d, v13.2d
+	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	VDUP  V10.D[1], V11.D2
+	FADDD F11, F10
+	FADDD F10, F5
+	FMOVD F5, (R4)(R5<<3)
+	SUBS  $1, R11
+	BNE   ascend
 	RET

@@ -32,8 +32,14 @@ func leafSteps32(a *uint64, b *uint64, next *uint64, table *uint64, rows *uint32
 //go:noescape
 func leafSteps64(a *uint64, b *uint64, next *uint64, table *uint64, rows *uint32, inputs int, blocks int, at *uint32, steps *float64, score *float64)
 
-// shapleyTree adds to of what one tree gives each input, as group.plainTree does;
-// quads is how many halts a node has.
+// shapleyTree4 adds to values what one tree gives each input at 4 points, as
+// steps.plainRound does; all is how many forks there are, at least 1.
 //
 //go:noescape
-func shapleyTree(edges *byte, last int, quads int, at *float64, open *float64, halts *float64, of *float64)
+func shapleyTree4(forks *byte, inner int, all int, leaves *float64, passed *uint32, factors *float64, halts *float64, values *float64)
+
+// shapleyTree8 adds to values what one tree gives each input at 8 points, as
+// steps.plainRound does; all is how many forks there are, at least 1.
+//
+//go:noescape
+func shapleyTree8(forks *byte, inner int, all int, leaves *float64, passed *uint32, factors *float64, halts *float64, values *float64)

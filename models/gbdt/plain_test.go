@@ -501,6 +501,31 @@ func TestStatisticsKnowNothingLater(t *testing.T) {
 	}
 }
 
+// What a model looks at need not fit on the stack, neither of a row nor of a pair.
+func TestMoreInputsThanTheStackHolds(t *testing.T) {
+	const width, rows = 2000, lanes + 3
+	rng := rand.New(rand.NewPCG(1, 1))
+	m := deepModel(rng, width, slices.Repeat([]int{20}, 150)...)
+	factor, ok := m.Factor(slices.Repeat([]uint8{sidePair}, width))
+	if !ok || m.scorer.slots <= stackInputs || factor.(*factored).pairs <= stackPairs {
+		t.Fatalf("%d inputs, factored %v: not much of a test", m.scorer.slots, ok)
+	}
+	x, got, byParts := deepRows(rng, rows*width), make([]float64, rows), make([]float64, rows)
+	m.PredictRows(got, x)
+	of, candidates := make([]uint64, factor.Words()), make([][]uint64, rows)
+	factor.Reach(of, sideCase, nil)
+	for i := range candidates {
+		candidates[i] = make([]uint64, factor.Words())
+		factor.Reach(candidates[i], sideCandidate, nil)
+	}
+	factor.Scores(byParts, of, candidates, x)
+	for i := range got {
+		if want := dumbWalk(m, x[i*width:(i+1)*width]); got[i] != want || byParts[i] != want {
+			t.Errorf("row %d: %v, by parts %v, want %v", i, got[i], byParts[i], want)
+		}
+	}
+}
+
 func dumbWalk(m *Model, row []float64) float64 {
 	var sum [4]float64
 	for tree, t := range m.trees {

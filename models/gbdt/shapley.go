@@ -2,7 +2,7 @@ package gbdt
 
 import (
 	"fmt"
-	"math"
+	"slices"
 	"sync"
 
 	"gonum.org/v1/gonum/integrate/quad"
@@ -23,11 +23,18 @@ import (
 // that sum is the integral of the product over j of f_j(t) = o_j t + z_j (1-t): a
 // polynomial of degree d-1, which Gauss and Legendre's rule of d/2 points gives
 // exactly. At each point the products of the ways down and the sums of the ways up
-// are shared by all leaves under a node, so that a tree costs its nodes times the
+// are shared by all leaves under a node, so that a tree costs its forks times the
 // points, where the usual recursion costs its leaves times the depth squared.
 //
-// An input asked again further down replaces its factor, and the difference of
-// what the two give is put down at the lower place.
+// An input asked again further down replaces its factor g by that of the child,
+// and the difference of what the two give is put down at the lower place; g is 1
+// for an input not asked above. Of two children one is closed to a row that came
+// so far: it takes the part r = z (1-t) / g of the product that came down, and the
+// open one the rest, since the factors of the two sum to g. With a and b the sums
+// over the leaves under the open and the closed child, that under the fork is
+// a - r (a-b), and what the fork gives its input is the integral of the product
+// times r (a-b) / (g (1-t)). A row that a test of the same input turned away above
+// leaves each child its share of the rows, and gives the input nothing more.
 
 // points is how many points of the rule are handled together.
 const points = 4
@@ -35,68 +42,87 @@ const points = 4
 // lane is a value at each of these points.
 type lane [points]float64
 
-const (
-	laneBytes = points * 8
-	haltBytes = 4 * laneBytes
-)
+// lanesAtOnce is how many lanes vector code takes down and up a tree together.
+const lanesAtOnce = 2
 
-// rule is the points t, 1-t and their weights, for trees of up to twice as many
-// inputs on one way.
-type rule struct {
-	at []point
-	w  []lane
+// rule is the points of Gauss and Legendre, for trees of up to twice as many inputs
+// on one way.
+type rule []round
+
+// round is the points that are taken together.
+type round struct {
+	lanes      int
+	t, u, root [lanesAtOnce]lane     // the points, what they are short of 1, their weights over that
+	factors    [][lanesAtOnce]factor // shut, then those the trees of the rule use
 }
 
-// point is t and 1-t at a few points.
-type point struct{ t, u lane }
-
-// ruleOf returns the rule with n lanes.
+// ruleOf returns the rule of n lanes.
 func ruleOf(n int) rule {
 	x, w := make([]float64, n*points), make([]float64, n*points)
 	quad.Legendre{}.FixedLocations(x, w, 0, 1)
-	r := rule{make([]point, n), make([]lane, n)}
+	r := make(rule, (n+lanesAtOnce-1)/lanesAtOnce)
 	for i := range x {
-		q, p := i/points, i%points
-		r.at[q].t[p], r.at[q].u[p], r.w[q][p] = x[i], 1-x[i], w[i]
+		to, q, p := &r[i/points/lanesAtOnce], i/points%lanesAtOnce, i%points
+		to.lanes, to.t[q][p], to.u[q][p], to.root[q][p] = q+1, x[i], 1-x[i], w[i]/(1-x[i])
 	}
+	for i := range r {
+		r[i].factors = [][lanesAtOnce]factor{{shut, shut}}
+	}
+	r.addFactors(1)
 	return r
 }
 
-// integral is the integral of a.
-func (r *rule) integral(a []lane) float64 {
-	sum := 0.0
-	for q := range a {
-		a, w := &a[q], &r.w[q]
-		sum += (a[0]*w[0] + a[1]*w[1]) + (a[2]*w[2] + a[3]*w[3])
+// factor is what a fork does to what it parts, by the factor g of its input above.
+// Vector code knows its layout and those of what counts in bytes below.
+type factor struct {
+	part lane // of the closed child, over its share of the fork's rows: z (1-t) / g
+	give lane // 1/g
+}
+
+// shut is the factor at a fork whose input turned the row away above.
+var shut = factor{part: lane{1, 1, 1, 1}}
+
+// addFactors adds what an input does that passed z of the rows above and the row
+// asked about, and returns where, in bytes.
+func (r rule) addFactors(z float64) (at uint32) {
+	at = uint32(len(r[0].factors)) * factorBytes
+	for i := range r {
+		to := &r[i]
+		var f [lanesAtOnce]factor
+		for q := range to.lanes {
+			for p := range points {
+				f[q].give[p] = 1 / (to.t[q][p] + float64(z*to.u[q][p]))
+				f[q].part[p] = z * to.u[q][p] * f[q].give[p]
+			}
+		}
+		to.factors = append(to.factors, f)
 	}
-	return sum
-}
-
-// leastShare stands for a share of no rows, so that shares can be divided.
-const leastShare = 1e-250
-
-// edge leads from a node's parent down to it. The root's edge, from nowhere, is
-// one that everything passes. Vector code knows its layout.
-type edge struct {
-	up    uint32 // where the parent's lanes begin, in bytes
-	input uint32 // where those of the input asked begin, in bytes
-	same  uint32 // the node above whose edge asked the same input, 0 for none
-	_     uint32
-	z     float64 // share of the rows that pass the input's tests down to here
-	above float64 // z of same
-	leaf  float64 // the value of the node it leads to, 0 inside
-}
-
-// steps is a tree as its Shapley values need it.
-type steps struct {
-	forks []fork
-	edges []edge // of each node
+	return at
 }
 
 // fork is a node with children.
 type fork struct {
-	walker
-	same uint32 // of its children's edges
+	share [2]float64 // of its rows, to each child
+	kids  [2]uint32  // where their halts begin, in bytes
+	same  uint32     // the edge above that asked the same input: 2i and 2i+1 are those of passed[i], 0 is none
+	again uint32     // where the factors of a row that passed there begin, in bytes
+	mask  uint32     // the test, as goesRight takes it
+	slot  uint16     // of the input
+	off   uint8
+	thr   uint8
+}
+
+const (
+	laneBytes   = points * 8
+	factorBytes = lanesAtOnce * 2 * laneBytes
+	haltBytes   = lanesAtOnce * 2 * laneBytes
+)
+
+// steps is a tree as its Shapley values need it.
+type steps struct {
+	forks  []fork // parents before children, those of two leaves last
+	inner  int    // how many forks have others under them
+	leaves []float64
 }
 
 // group is the trees of one rule.
@@ -108,32 +134,36 @@ type group struct {
 // explainer makes Shapley values.
 type explainer struct {
 	groups []group
-	halts  int // of the largest tree
-	nodes  int
-	inputs int // lanes of all inputs, for the largest rule
+	nodes  int // of the largest tree
 	work   sync.Pool
 }
 
 // shapleyWork is memory for the values of one row.
 type shapleyWork struct {
 	bins   []uint8
-	open   []float64 // of each node: 1 if the row passes every test of its edge's input down to it
-	of     []lane    // by input
+	passed []passes            // of where the root comes from, then of each fork
+	halts  [][lanesAtOnce]halt // of each fork, then of each leaf
 	values []float64
-	halts  []halt // of each node, one a lane
 }
 
-// halt is a node at a few points. Vector code knows its layout.
+// passes is for each edge of a fork 1 if the row passes every test of its input
+// down to there, else 0.
+type passes [2]uint32
+
+// halt is a node at a few points.
 type halt struct {
-	down    lane // the product of the factors down to it
-	factor  lane // of its edge
-	inverse lane // 1 over the factor of the same input above
-	under   lane // the sum over the leaves under it of value times the factors between
+	down  lane // the product of the factors down to it
+	under lane // the sum over the leaves under it of value times the factors between
 }
 
 func newExplainer(m *Model) *explainer {
 	e := &explainer{}
-	at := map[int]int{}
+	at, nodes := map[int]int{}, 0
+	for _, t := range m.trees {
+		nodes += len(t)
+	}
+	// One after another, so that they are fetched ahead.
+	forks, leaves := make([]fork, nodes/2), make([]float64, nodes/2+len(m.trees))
 	for _, t := range m.trees {
 		n := max(1, (longestWay(t)+2*points-1)/(2*points))
 		g, ok := at[n]
@@ -142,8 +172,11 @@ func newExplainer(m *Model) *explainer {
 			at[n] = g
 			e.groups = append(e.groups, group{rule: ruleOf(n)})
 		}
-		e.groups[g].trees = append(e.groups[g].trees, newSteps(t, n))
-		e.halts, e.nodes, e.inputs = max(e.halts, n*len(t)), max(e.nodes, len(t)), max(e.inputs, n*len(m.enc.inputs))
+		s := steps{forks: forks[:len(t)/2], leaves: leaves[:len(t)/2+1]}
+		forks, leaves = forks[len(s.forks):], leaves[len(s.leaves):]
+		s.fill(t, e.groups[g].rule)
+		e.groups[g].trees = append(e.groups[g].trees, s)
+		e.nodes = max(e.nodes, len(t))
 	}
 	return e
 }
@@ -180,27 +213,54 @@ func longestWay(t tree) int {
 	return most
 }
 
-func newSteps(t tree, n int) steps {
-	s := steps{edges: make([]edge, len(t))}
-	s.edges[0].z = 1
+// fill lays out a tree.
+func (s *steps) fill(t tree, r rule) {
+	at, inner := t.places()
+	s.inner = inner
+	for i, n := range t {
+		if n.kid == 0 {
+			s.leaves[int(at[i])-len(s.forks)] = n.value
+		}
+	}
+	edges, z := make([]uint32, len(t)), make([]float64, len(t)) // to each node
+	z[0] = 1
+	again := map[uint32]uint32{0: factorBytes}
 	t.ways(func(i, k, same uint32) {
-		kid := t[i].kid
+		l, side := t[i].kid, k-t[i].kid
 		share := 0.5
-		if rows := float64(t[kid].rows) + float64(t[kid+1].rows); rows > 0 {
+		if rows := float64(t[l].rows) + float64(t[l+1].rows); rows > 0 {
 			share = float64(t[k].rows) / rows
 		}
-		above := s.edges[same].z
-		s.edges[k] = edge{up: i * uint32(n*haltBytes), input: uint32(t[i].test.input) * uint32(n*laneBytes), same: same,
-			z: max(share*above, leastShare), above: above}
-		if t[k].kid == 0 {
-			s.edges[k].leaf = t[k].value
+		z[k], edges[k] = share*z[same], 2*(at[i]+1)+side
+		if _, ok := again[same]; !ok {
+			again[same] = r.addFactors(z[same])
 		}
-		if k == kid {
-			off, thr := t[i].test.packed()
-			s.forks = append(s.forks, fork{walker{kid, t[i].test.mask, uint16(t[i].test.input), off, thr}, same})
-		}
+		f := &s.forks[at[i]]
+		f.share[side], f.kids[side], f.same, f.again = share, at[k]*haltBytes, edges[same], again[same]
+		f.slot, f.mask = uint16(t[i].test.input), t[i].test.mask
+		f.off, f.thr = t[i].test.packed()
 	})
-	return s
+}
+
+// places numbers the nodes: forks with others under them, forks of two leaves,
+// leaves; inner is how many of the first there are.
+func (t tree) places() (at []uint32, inner int) {
+	var kinds [3][]int
+	for i, n := range t {
+		k := 0
+		switch {
+		case n.kid == 0:
+			k = 2
+		case t[n.kid].kid == 0 && t[n.kid+1].kid == 0:
+			k = 1
+		}
+		kinds[k] = append(kinds[k], i)
+	}
+	at = make([]uint32, len(t))
+	for n, i := range slices.Concat(kinds[:]...) {
+		at[i] = uint32(n)
+	}
+	return at, len(kinds[0])
 }
 
 // Contributions writes to dst what each column of a row moved its log-odds by,
@@ -241,90 +301,94 @@ func (m *Model) Contributions(dst, row []float64) (start float64) {
 }
 
 func (e *explainer) room(m *Model) *shapleyWork {
-	return &shapleyWork{bins: make([]uint8, m.scorer.slots*lanes), open: make([]float64, e.nodes), of: make([]lane, e.inputs),
-		values: make([]float64, len(m.enc.inputs)), halts: make([]halt, e.halts)}
+	return &shapleyWork{bins: make([]uint8, m.scorer.slots*lanes), passed: make([]passes, e.nodes+1),
+		values: make([]float64, len(m.enc.inputs)), halts: make([][lanesAtOnce]halt, e.nodes)}
 }
 
 // add adds the values of the group's trees.
 func (g *group) add(w *shapleyWork) {
-	n := len(g.at)
-	of := w.of[:n*len(w.values)]
-	clear(of)
 	for i := range g.trees {
 		s := &g.trees[i]
 		s.walk(w)
-		g.addTree(s, w)
-	}
-	for i := range w.values {
-		w.values[i] += g.integral(of[i*n : (i+1)*n])
+		for k := range g.rule {
+			s.addRound(&g.rule[k], w)
+		}
 	}
 }
 
 // walk finds which edges the row passes.
 func (s *steps) walk(w *shapleyWork) {
-	w.open[0] = 1
+	bins, passed := w.bins, w.passed[:len(s.forks)+1]
+	passed[0][0] = 1
 	for i := range s.forks {
 		f := &s.forks[i]
-		right := uint64(goesRight(w.bins[uint(f.slot)*lanes], f.off, f.thr, f.mask))
-		open := math.Float64bits(w.open[f.same]) // of 0 or 1
-		w.open[f.kid] = math.Float64frombits(open & (right - 1))
-		w.open[f.kid+1] = math.Float64frombits(open & -right)
+		right := goesRight(bins[uint(f.slot)*lanes], f.off, f.thr, f.mask)
+		came := passed[f.same/2][f.same%2]
+		passed[i+1] = passes{came &^ right, came & right}
 	}
 }
 
-// plainTree adds to w.of what one tree gives each input at each point. It
-// defines what the vector code answers. Products are rounded before they are
-// added, on machines too that could do both at once, but for the exact ones with
-// w.open, 0 or 1.
-func (g *group) plainTree(s *steps, w *shapleyWork) {
-	for q := range g.at {
-		w.halts[q].down = lane{1, 1, 1, 1}
-	}
-	for k := 1; k < len(s.edges); k++ {
-		g.descend(k, &s.edges[k], w)
-	}
-	for k := len(s.edges) - 1; k > 0; k-- {
-		g.ascend(k, &s.edges[k], w)
-	}
-}
-
-// descend fills the halts of node k but for what is under them.
-func (g *group) descend(k int, e *edge, w *shapleyWork) {
-	n, o, a, z := len(g.at), w.open[k], w.open[e.same], e.above
-	up, here := w.halts[e.up/haltBytes:][:n], w.halts[k*n:][:n]
-	for q := range g.at {
-		t, u, at, d := &g.at[q].t, &g.at[q].u, &here[q], &up[q].down
-		f := lane{o*t[0] + float64(e.z*u[0]), o*t[1] + float64(e.z*u[1]), o*t[2] + float64(e.z*u[2]), o*t[3] + float64(e.z*u[3])}
-		if e.same != 0 {
-			i := lane{1 / (a*t[0] + float64(z*u[0])), 1 / (a*t[1] + float64(z*u[1])),
-				1 / (a*t[2] + float64(z*u[2])), 1 / (a*t[3] + float64(z*u[3]))}
-			f = lane{f[0] * i[0], f[1] * i[1], f[2] * i[2], f[3] * i[3]}
-			at.inverse = i
+// plainRound adds to w.values what one tree gives each input at the points of a
+// round. It defines what the vector code answers. Products are rounded before they
+// are added or taken away, on machines too that could do both at once.
+func (s *steps) plainRound(r *round, w *shapleyWork) {
+	halts := w.halts[len(s.forks):][:len(s.leaves)]
+	for i, v := range s.leaves {
+		h := &halts[i]
+		for q := range h[:r.lanes] {
+			h[q].under = lane{v, v, v, v}
 		}
-		at.factor = f
-		at.down = lane{d[0] * f[0], d[1] * f[1], d[2] * f[2], d[3] * f[3]}
-		at.under = lane{e.leaf, e.leaf, e.leaf, e.leaf}
+	}
+	for q := range r.lanes {
+		w.halts[0][q].down = r.root[q]
+	}
+	s.descend(r, w)
+	s.ascend(r, w)
+}
+
+// turn returns the child open to the row, the other, the share of that, and the
+// factors.
+func (f *fork) turn(p *passes) (open, closed uint32, share float64, factor uint32) {
+	right := p[1] & 1
+	return f.kids[right] / haltBytes, f.kids[1-right] / haltBytes, f.share[1-right], f.again & -(p[0] | p[1]) / factorBytes
+}
+
+// descend fills what comes down to the nodes.
+func (s *steps) descend(r *round, w *shapleyWork) {
+	halts, forks, passed := w.halts, s.forks[:s.inner], w.passed[1:][:s.inner]
+	for i := range forks {
+		o, c, z, k := forks[i].turn(&passed[i])
+		from, factor, open, closed := &halts[i], &r.factors[k], &halts[o], &halts[c]
+		for q := range from[:r.lanes] {
+			d, m := &from[q].down, &factor[q].part
+			d0, d1, d2, d3 := d[0], d[1], d[2], d[3]
+			x0, x1, x2, x3 := float64(z*m[0]*d0), float64(z*m[1]*d1), float64(z*m[2]*d2), float64(z*m[3]*d3)
+			to := &closed[q].down
+			to[0], to[1], to[2], to[3] = x0, x1, x2, x3
+			to = &open[q].down
+			to[0], to[1], to[2], to[3] = d0-x0, d1-x1, d2-x2, d3-x3
+		}
 	}
 }
 
-// ascend adds what is under node k to its parent, and to the input of its edge
-// what that gives.
-func (g *group) ascend(k int, e *edge, w *shapleyWork) {
-	n, gap, rest := len(g.at), w.open[k]-e.z, 1-e.above
-	up, here, of := w.halts[e.up/haltBytes:][:n], w.halts[k*n:][:n], w.of[e.input/laneBytes:][:n]
-	for q := range of {
-		f, b, d, to, of := &here[q].factor, &here[q].under, &up[q].down, &up[q].under, &of[q]
-		*to = lane{to[0] + float64(b[0]*f[0]), to[1] + float64(b[1]*f[1]), to[2] + float64(b[2]*f[2]), to[3] + float64(b[3]*f[3])}
-		x := lane{d[0] * b[0], d[1] * b[1], d[2] * b[2], d[3] * b[3]}
-		y := lane{gap, gap, gap, gap}
-		if e.same != 0 {
-			if w.open[e.same] == 0 {
-				continue // a way that was closed above stays so
-			}
-			i := &here[q].inverse
-			x = lane{x[0] * i[0], x[1] * i[1], x[2] * i[2], x[3] * i[3]}
-			y = lane{gap - float64(rest*f[0]), gap - float64(rest*f[1]), gap - float64(rest*f[2]), gap - float64(rest*f[3])}
+// ascend fills what is under the forks, and adds to the values of their inputs
+// what they give them.
+func (s *steps) ascend(r *round, w *shapleyWork) {
+	halts, forks, passed := w.halts, s.forks, w.passed[1:][:len(s.forks)]
+	for i := len(forks) - 1; i >= 0; i-- {
+		o, c, z, k := forks[i].turn(&passed[i])
+		to, factor, open, closed := &halts[i], &r.factors[k], &halts[o], &halts[c]
+		sum := w.values[forks[i].slot]
+		for q := range to[:r.lanes] {
+			a, b, h, m := &open[q].under, &closed[q].under, &to[q], &factor[q]
+			a0, a1, a2, a3 := a[0], a[1], a[2], a[3]
+			x0, x1, x2, x3 := a0-b[0], a1-b[1], a2-b[2], a3-b[3]
+			x0, x1, x2, x3 = float64(z*m.part[0]*x0), float64(z*m.part[1]*x1), float64(z*m.part[2]*x2), float64(z*m.part[3]*x3)
+			h.under[0], h.under[1], h.under[2], h.under[3] = a0-x0, a1-x1, a2-x2, a3-x3
+			x0, x1, x2, x3 = float64(x0*h.down[0]*m.give[0]), float64(x1*h.down[1]*m.give[1]),
+				float64(x2*h.down[2]*m.give[2]), float64(x3*h.down[3]*m.give[3])
+			sum += (x0 + x2) + (x1 + x3)
 		}
-		*of = lane{of[0] + float64(x[0]*y[0]), of[1] + float64(x[1]*y[1]), of[2] + float64(x[2]*y[2]), of[3] + float64(x[3]*y[3])}
+		w.values[forks[i].slot] = sum
 	}
 }

@@ -40,13 +40,19 @@ func (f *factored) fastSteps(score []float64, a, b, next []uint64, rows []uint32
 	leafSteps32(of, other, then, unsafe.SliceData(f.table), unsafe.SliceData(rows), len(rows), blocks, leaf, steps, &score[0])
 }
 
-// addTree is plainTree, by vector instructions where the processor has them.
-func (g *group) addTree(s *steps, w *shapleyWork) {
-	if !hasVectors || len(s.edges) < 2 {
-		g.plainTree(s, w)
+// addRound is plainRound, by vector instructions where the processor has them.
+func (s *steps) addRound(r *round, w *shapleyWork) {
+	if !hasVectors || len(s.forks) == 0 {
+		s.plainRound(r, w)
 		return
 	}
-	shapleyTree((*byte)(unsafe.Pointer(&s.edges[0])), len(s.edges)-1, len(g.at), &g.at[0].t[0], &w.open[0], &w.halts[0].down[0], &w.of[0][0])
+	root := &w.halts[0]
+	root[0].down, root[1].down = r.root[0], r.root[1]
+	add := shapleyTree4
+	if r.lanes == lanesAtOnce {
+		add = shapleyTree8
+	}
+	add((*byte)(unsafe.Pointer(&s.forks[0])), s.inner, len(s.forks), &s.leaves[0], &w.passed[1][0], &r.factors[0][0].part[0], &root[0].down[0], &w.values[0])
 }
 
 // deriveFast, sumFast and packFast do what their plain twins do for as many of the

@@ -10,8 +10,8 @@ func (f *factored) fastSteps(score []float64, a, b, _ []uint64, rows []uint32) {
 	f.addSteps(score, a, b, rows)
 }
 
-// addTree is plainTree where there is no vector code.
-func (g *group) addTree(s *steps, w *shapleyWork) { g.plainTree(s, w) }
+// addRound is plainRound where there is no vector code.
+func (s *steps) addRound(r *round, w *shapleyWork) { s.plainRound(r, w) }
 
 func deriveFast([]int64, []float64, []float64) int { return 0 }
 

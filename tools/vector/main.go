@@ -39,7 +39,8 @@ func main() {
 		leafSum(64)
 		leafSteps(32)
 		leafSteps(64)
-		shapley()
+		shapley(1)
+		shapley(2)
 	}
 	Generate()
 }
@@ -158,46 +159,53 @@ func reachable(leaves int, take func(tree int, leaf Register), next func(trees i
 	JNE(LabelRef("block"))
 }
 
-// The layout of an edge and a halt of models/gbdt/shapley.go, in bytes.
+// The layout of a fork, its passes, a factor and a halt of models/gbdt/shapley.go,
+// in bytes.
 const (
-	edgeUp, edgeInput, edgeSame  = 0, 4, 8
-	edgeZ, edgeAbove, edgeLeaf   = 16, 24, 32
-	edgeBytes                    = 40
-	laneBytes                    = 32
-	down, factor, inverse, under = 0, laneBytes, 2 * laneBytes, 3 * laneBytes
-	haltBytes                    = 4 * laneBytes
-	pointT, pointU, pointBytes   = 0, laneBytes, 2 * laneBytes
+	laneBytes                                 = 32
+	forkShare, forkKids, forkAgain, forkInput = 0, 16, 28, 36
+	forkBytes                                 = 40
+	passLeft, passRight, passBytes            = 0, 4, 8
+	part, give                                = 0, laneBytes
+	down, under                               = 0, laneBytes
+	pairBytes                                 = 2 * laneBytes // of part and give, down and under
+	haltBytes                                 = 2 * pairBytes
 )
 
-// shapley writes the code for the Shapley values of one tree.
-func shapley() {
-	declareShapley()
+// shapley writes the code for the Shapley values of one tree at the points of so
+// many lanes.
+func shapley(lanes int) {
+	declareShapley(lanes)
 	arg := func(name string) Register { return Load(Param(name), GP64()) }
-	v := tree{e: arg("edges"), quads: arg("quads"), at: arg("at"), open: arg("open"), halts: arg("halts"), of: arg("of"),
-		k: GP64(), here: GP64(), q: GP64(), one: YMM()}
-	last := arg("last")
-	MOVQ(U64(0x3ff0000000000000), v.q)
-	VMOVQ(v.q, v.one.AsX())
-	VBROADCASTSD(v.one.AsX(), v.one)
+	v := tree{lanes: lanes, fork: arg("forks"), passed: arg("passed"), factors: arg("factors"), halts: arg("halts"), here: GP64()}
+	inner, all := arg("inner"), arg("all")
+	v.fill(arg("leaves"), all)
 	MOVQ(v.halts, v.here)
-	MOVQ(v.quads, v.q)
-	Label("root")
-	VMOVUPD(v.one, Mem{Base: v.here, Disp: down})
-	ADDQ(I32(haltBytes), v.here)
-	DECQ(v.q)
-	JNE(LabelRef("root"))
-	MOVQ(U32(1), v.k)
+	left := GP64()
+	MOVQ(inner, left)
+	TESTQ(left, left)
+	JE(LabelRef("low"))
 	Label("descend")
-	ADDQ(I8(edgeBytes), v.e)
 	v.descend()
-	INCQ(v.k)
-	CMPQ(v.k, last)
-	JLE(LabelRef("descend"))
+	v.move(1)
+	DECQ(left)
+	JNE(LabelRef("descend"))
+	Label("low")
+	MOVQ(all, left)
+	SUBQ(inner, left)
+	for _, x := range []struct {
+		at   Register
+		size uint64
+	}{{v.fork, forkBytes}, {v.passed, passBytes}, {v.here, haltBytes}} {
+		by := GP64()
+		IMUL3Q(U32(x.size), left, by)
+		ADDQ(by, x.at)
+	}
+	v.values = arg("values")
 	Label("ascend")
-	DECQ(v.k)
+	v.move(-1)
 	v.ascend()
-	SUBQ(I8(edgeBytes), v.e)
-	CMPQ(v.k, I8(1))
+	DECQ(all)
 	JNE(LabelRef("ascend"))
 	VZEROUPPER()
 	RET()
@@ -205,100 +213,95 @@ func shapley() {
 
 // tree is the registers of a tree's code.
 type tree struct {
-	e, quads, at, open, halts, of Register
-	k, here, q                    GPVirtual // the node, its halt being filled, halts left
-	one                           VecVirtual
+	lanes                                      int
+	fork, passed, factors, halts, values, here Register
 }
 
-func broadcast(m Mem) VecVirtual {
-	y := YMM()
-	VBROADCASTSD(m, y)
-	return y
-}
-
-// up returns the first halt of the edge's parent.
-func (v *tree) up() GPVirtual {
-	up := GP64()
-	MOVL(Mem{Base: v.e, Disp: edgeUp}, up.As32())
-	ADDQ(v.halts, up)
-	return up
-}
-
-// descend is group.descend.
-func (v *tree) descend() {
-	up, same, points := v.up(), GP64(), GP64()
-	o, z, leaf := broadcast(Mem{Base: v.open, Index: v.k, Scale: 8}), broadcast(Mem{Base: v.e, Disp: edgeZ}), broadcast(Mem{Base: v.e, Disp: edgeLeaf})
-	MOVL(Mem{Base: v.e, Disp: edgeSame}, same.As32())
-	a, above := broadcast(Mem{Base: v.open, Index: same, Scale: 8}), broadcast(Mem{Base: v.e, Disp: edgeAbove})
-	MOVQ(v.at, points)
-	MOVQ(v.quads, v.q)
-	Label("factor")
-	mix := func(o, z VecVirtual) VecVirtual {
-		f, g := YMM(), YMM()
-		VMULPD(Mem{Base: points, Disp: pointT}, o, f)
-		VMULPD(Mem{Base: points, Disp: pointU}, z, g)
-		VADDPD(g, f, f)
-		return f
+// fill puts the values of the leaves where forks look for them: of one more than
+// there are forks.
+func (v *tree) fill(leaf, forks Register) {
+	to, left, value := GP64(), GP64(), YMM()
+	IMUL3Q(U32(haltBytes), forks, to)
+	ADDQ(v.halts, to)
+	LEAQ(Mem{Base: forks, Disp: 1}, left)
+	Label("fill")
+	VBROADCASTSD(Mem{Base: leaf}, value)
+	for q := range v.lanes {
+		VMOVUPD(value, Mem{Base: to, Disp: q*pairBytes + under})
 	}
-	f := mix(o, z)
-	TESTQ(same, same)
-	JE(LabelRef("fresh"))
-	i := mix(a, above)
-	VDIVPD(i, v.one, i)
-	VMOVUPD(i, Mem{Base: v.here, Disp: inverse})
-	VMULPD(i, f, f)
-	Label("fresh")
-	VMOVUPD(f, Mem{Base: v.here, Disp: factor})
-	VMULPD(Mem{Base: up, Disp: down}, f, f)
-	VMOVUPD(f, Mem{Base: v.here, Disp: down})
-	VMOVUPD(leaf, Mem{Base: v.here, Disp: under})
-	ADDQ(I32(haltBytes), v.here)
-	ADDQ(I32(haltBytes), up)
-	ADDQ(I8(pointBytes), points)
-	DECQ(v.q)
-	JNE(LabelRef("factor"))
+	ADDQ(I8(8), leaf)
+	ADDQ(I32(haltBytes), to)
+	DECQ(left)
+	JNE(LabelRef("fill"))
 }
 
-// ascend is group.ascend; it takes the halts from the last to the first.
+// move goes on or back by some forks.
+func (v *tree) move(by int) {
+	ADDQ(I8(by*forkBytes), v.fork)
+	ADDQ(I8(by*passBytes), v.passed)
+	ADDQ(I32(by*haltBytes), v.here)
+}
+
+// turn is fork.turn: the halts and the factors of each lane.
+func (v *tree) turn() (open, closed lanesOf, share VecVirtual, factor lanesOf) {
+	r, other, o, c, k := GP64(), GP64(), GP64(), GP64(), GP64()
+	MOVL(Mem{Base: v.passed, Disp: passRight}, r.As32())
+	MOVL(Mem{Base: v.passed, Disp: passLeft}, k.As32())
+	ORL(r.As32(), k.As32())
+	NEGL(k.As32())
+	ANDL(Mem{Base: v.fork, Disp: forkAgain}, k.As32())
+	MOVL(r.As32(), other.As32())
+	XORL(U8(1), other.As32())
+	MOVL(Mem{Base: v.fork, Index: r, Scale: 4, Disp: forkKids}, o.As32())
+	MOVL(Mem{Base: v.fork, Index: other, Scale: 4, Disp: forkKids}, c.As32())
+	share = YMM()
+	VBROADCASTSD(Mem{Base: v.fork, Index: other, Scale: 8, Disp: forkShare}, share)
+	of := func(base Register, at GPVirtual) lanesOf {
+		return func(q int) Mem { return Mem{Base: base, Index: at, Scale: 1, Disp: q * pairBytes} }
+	}
+	return of(v.halts, o), of(v.halts, c), share, of(v.factors, k)
+}
+
+// lanesOf says where what belongs to a lane begins.
+type lanesOf func(q int) Mem
+
+// descend is what steps.descend does at one fork.
+func (v *tree) descend() {
+	open, closed, share, factor := v.turn()
+	for q := range v.lanes {
+		d, x := YMM(), YMM()
+		VMOVUPD(Mem{Base: v.here, Disp: q*pairBytes + down}, d)
+		VMULPD(factor(q).Offset(part), share, x)
+		VMULPD(d, x, x)
+		VMOVUPD(x, closed(q).Offset(down))
+		VSUBPD(x, d, d)
+		VMOVUPD(d, open(q).Offset(down))
+	}
+}
+
+// ascend is what steps.ascend does at one fork.
 func (v *tree) ascend() {
-	up, same, closed, of := v.up(), GP64(), GP64(), GP64()
-	MOVL(Mem{Base: v.e, Disp: edgeInput}, of.As32())
-	ADDQ(v.of, of)
-	MOVL(Mem{Base: v.e, Disp: edgeSame}, same.As32())
-	MOVQ(Mem{Base: v.open, Index: same, Scale: 8}, closed)
-	gap, rest := broadcast(Mem{Base: v.open, Index: v.k, Scale: 8}), YMM()
-	VSUBPD(broadcast(Mem{Base: v.e, Disp: edgeZ}), gap, gap)
-	VSUBPD(broadcast(Mem{Base: v.e, Disp: edgeAbove}), v.one, rest)
-	back := GP64()
-	MOVQ(v.quads, back)
-	MOVQ(back, v.q)
-	SHLQ(U8(7), back) // times haltBytes
-	SUBQ(back, v.here)
-	Label("sum")
-	b, f, x, y := YMM(), YMM(), YMM(), YMM()
-	VMOVUPD(Mem{Base: v.here, Disp: under}, b)
-	VMOVUPD(Mem{Base: v.here, Disp: factor}, f)
-	VMULPD(f, b, x)
-	VADDPD(Mem{Base: up, Disp: under}, x, x)
-	VMOVUPD(x, Mem{Base: up, Disp: under})
-	VMULPD(Mem{Base: up, Disp: down}, b, b)
-	VMOVAPD(gap, y)
-	TESTQ(same, same)
-	JE(LabelRef("give"))
-	TESTQ(closed, closed)
-	JE(LabelRef("next"))
-	VMULPD(Mem{Base: v.here, Disp: inverse}, b, b)
-	VMULPD(f, rest, f)
-	VSUBPD(f, gap, y)
-	Label("give")
-	VMULPD(y, b, b)
-	VADDPD(Mem{Base: of}, b, b)
-	VMOVUPD(b, Mem{Base: of})
-	Label("next")
-	ADDQ(I32(haltBytes), v.here)
-	ADDQ(I32(haltBytes), up)
-	ADDQ(I8(laneBytes), of)
-	DECQ(v.q)
-	JNE(LabelRef("sum"))
-	SUBQ(back, v.here)
+	open, closed, share, factor := v.turn()
+	input := GP64()
+	MOVWLZX(Mem{Base: v.fork, Disp: forkInput}, input.As32())
+	value, sum := Mem{Base: v.values, Index: input, Scale: 8}, XMM()
+	VMOVSD(value, sum)
+	for q := range v.lanes {
+		here := Mem{Base: v.here, Disp: q * pairBytes}
+		a, gap, x, high := YMM(), YMM(), YMM(), XMM()
+		VMOVUPD(open(q).Offset(under), a)
+		VSUBPD(closed(q).Offset(under), a, gap)
+		VMULPD(factor(q).Offset(part), share, x)
+		VMULPD(gap, x, x)
+		VSUBPD(x, a, a)
+		VMOVUPD(a, here.Offset(under))
+		VMULPD(here.Offset(down), x, x)
+		VMULPD(factor(q).Offset(give), x, x)
+		VEXTRACTF128(U8(1), x, high)
+		VADDPD(high, x.AsX(), high)
+		VUNPCKHPD(high, high, x.AsX())
+		VADDSD(x.AsX(), high, high)
+		VADDSD(high, sum, sum)
+	}
+	VMOVSD(sum, value)
 }

@@ -70,6 +70,12 @@ func (a *arm) vec() vec {
 
 func (a *arm) quad() quad { return quad{a.vec(), a.vec()} }
 
+// same is a quad of the same number four times.
+func (a *arm) same() quad {
+	v := a.vec()
+	return quad{v, v}
+}
+
 func (a *arm) arg(name string) gp {
 	r := a.gp()
 	op("MOVD", param(name), r)
@@ -88,9 +94,9 @@ func address(c gotypes.Component) string {
 
 // bits is a word in every lane.
 func (a *arm) bits(word uint64) quad {
-	v := a.vec()
-	op("VMOVQ", fmt.Sprintf("$0x%016x", word), fmt.Sprintf("$0x%016x", word), v)
-	return quad{v, v}
+	d := a.same()
+	op("VMOVQ", fmt.Sprintf("$0x%016x", word), fmt.Sprintf("$0x%016x", word), d[0])
+	return d
 }
 
 // all is a number in every lane.
@@ -98,10 +104,15 @@ func (a *arm) all(x float64) quad { return a.bits(math.Float64bits(x)) }
 
 // spread loads one number into a quad.
 func (a *arm) spread(from string) quad {
-	v := a.vec()
-	op("FMOVD", from, v.float())
-	op("VDUP", v.d(0), v.as("D2"))
-	return quad{v, v}
+	d := a.same()
+	spread(from, d)
+	return d
+}
+
+// spread loads one number into the register of a quad of the same.
+func spread(from string, d quad) {
+	op("FMOVD", from, d[0].float())
+	op("VDUP", d[0].d(0), d[0].as("D2"))
 }
 
 // op writes an instruction as Go's assembler reads it. avo has no notion of those

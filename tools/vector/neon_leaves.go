@@ -8,7 +8,8 @@ func leavesARM() {
 	leafSumARM(64)
 	leafStepsARM(32)
 	leafStepsARM(64)
-	shapleyARM()
+	shapleyARM(1)
+	shapleyARM(2)
 }
 
 func leafSumARM(leaves int) {

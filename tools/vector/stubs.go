@@ -29,10 +29,12 @@ func declareLeafSteps(leaves int) {
 		fmt.Sprintf("leafSum%d.", leaves))
 }
 
-func declareShapley() {
-	declare("shapleyTree", "func(edges *byte, last, quads int, at, open, halts, of *float64)",
-		"shapleyTree adds to of what one tree gives each input, as group.plainTree does;",
-		"quads is how many halts a node has.")
+func declareShapley(lanes int) {
+	points := lanes * laneBytes / 8
+	name := fmt.Sprintf("shapleyTree%d", points)
+	declare(name, "func(forks *byte, inner, all int, leaves *float64, passed *uint32, factors, halts, values *float64)",
+		fmt.Sprintf("%s adds to values what one tree gives each input at %d points, as", name, points),
+		"steps.plainRound does; all is how many forks there are, at least 1.")
 }
 
 func declareLogLoss() {
