@@ -113,7 +113,7 @@ func (w *ward) refresh(ctx context.Context, now time.Time) error {
 		return cmp.Or(cmp.Compare(b.ValueAtRisk.Amount, a.ValueAtRisk.Amount), cmp.Compare(b.Risk, a.Risk))
 	})
 	w.publish(standings)
-	return w.save()
+	return w.rest()
 }
 
 func (w *ward) publish(standings []record.Standing) {
