@@ -184,7 +184,7 @@ func (e *Engine) judge(ctx context.Context) {
 		if err := e.ward.refresh(ctx, now); err != nil && ctx.Err() == nil {
 			e.cfg.Logger.Error("the partners could not be judged", "error", err)
 		}
-		if e.ward.judged != before {
+		if e.ward.judged != before && e.ward.state == nil {
 			runtime.GC() // or the heap would grow to a multiple of what was let go of, too
 		}
 		select {
