@@ -12,14 +12,15 @@ import (
 
 // Case is one lead to decide, with all that the decision rests on, read at one
 // moment: Decide looks at neither Index nor State, which may move on meanwhile.
-// Its memory is used again from lead to lead; one goroutine at a time may use
-// it. The zero Case is ready.
+// Its memory is used again from lead to lead, that of the decision's Candidates
+// too; one goroutine at a time may use it. The zero Case is ready.
 type Case struct {
 	asked
 	set        *features.Set
 	model      *Model // nil: degraded
 	policy     *Policy
 	candidates []candidate // as in Decision.Candidates
+	decided    []record.Candidate
 	refused    []Refused
 	view       features.LeadView
 	ofLead     []float64 // the lead's block of the rows
@@ -126,7 +127,8 @@ func (c *Case) near(ix *Index, numbers []uint32) {
 	var of [nearby]*features.PartnerState
 	known := of[:0]
 	for _, n := range numbers {
-		c.seen += uint64(ix.entries[n].units)
+		e := ix.entries[n] // two cache lines
+		c.seen += uint64(e.units) + e.lastOffer
 	}
 	for _, n := range numbers {
 		if b := ix.entries[n].block.Load(); b != nil {
@@ -183,14 +185,15 @@ const chunk = 256
 // score fills the candidates' probabilities and the decision's fingerprint.
 func (c *Case) score(d *record.Decision) {
 	n := len(c.candidates)
-	d.Candidates = make([]record.Candidate, n)
+	c.decided = slices.Grow(c.decided[:0], n)[:n]
+	d.Candidates = c.decided
 	if n == 0 {
 		return
 	}
 	sum := newDigest()
 	sum.floats(c.ofLead)
 	for i := range c.candidates {
-		d.Candidates[i].Partner = c.candidates[i].id
+		d.Candidates[i] = record.Candidate{Partner: c.candidates[i].id}
 		sum.word(c.candidates[i].hash)
 		sum.floats(c.pairsOf(i, i+1))
 	}

@@ -244,14 +244,12 @@ func (ix *Index) keepWords(kind facetKind, q *query, in set, words ...string) se
 	if !q.strict {
 		kept = in.without(f.stated)
 	}
-	var stating set
 	for _, w := range words {
 		if by := f.by[w]; by != nil {
-			stating.or(by.ToDense())
+			kept.or(by.ToDense())
 		}
 	}
-	kept.or(in.and(stating))
-	return kept
+	return in.and(kept)
 }
 
 // unstated answers for a partner that states nothing of a kind.

@@ -63,16 +63,24 @@ func at(row []float64, i int, usual float64) float64 {
 
 // profile is a candidate while its reasons are found.
 type profile struct {
-	c   *Case
-	of  *candidate
-	row []float64
+	c     *Case
+	of    *candidate
+	row   []float64
+	blame []float64 // memory of contributions
 }
 
 // profile reads a candidate.
 func (c *Case) profile(i int) *profile {
-	p := &profile{c: c, of: &c.candidates[i], row: make([]float64, c.set.Width())}
-	c.row(p.row, p.of)
+	width := c.set.Width()
+	p := &profile{c: c, row: make([]float64, width), blame: make([]float64, width)}
+	p.read(i)
 	return p
+}
+
+// read makes it the profile of another candidate.
+func (p *profile) read(i int) {
+	p.of = &p.c.candidates[i]
+	p.c.row(p.row, p.of)
 }
 
 // value returns a feature of the candidate, NaN when it is not known.
@@ -85,9 +93,12 @@ func (p *profile) value(name string) float64 {
 
 // rank fills the few candidates that people are shown.
 func (c *Case) rank(d *record.Decision, chosen int) {
-	for _, i := range c.ranking(d.Candidates, chosen) {
-		p := c.profile(i)
-		k := record.Ranked{Candidate: d.Candidates[i], Values: map[string]float64{}}
+	order := c.ranking(d.Candidates, chosen)
+	d.Ranked = make([]record.Ranked, 0, len(order))
+	p := c.profile(chosen)
+	for _, i := range order {
+		p.read(i)
+		k := record.Ranked{Candidate: d.Candidates[i], Values: make(map[string]float64, len(shownFeatures)+2*mostReasons)}
 		for _, name := range shownFeatures {
 			p.keep(&k, name)
 		}
@@ -205,7 +216,7 @@ func (p *profile) weigh() *verdict {
 }
 
 // contributions returns what each column moved the log-odds by, nil without a
-// model that can say.
+// model that can say. It holds until the next call.
 func (p *profile) contributions() []float64 {
 	if p.c.model == nil {
 		return nil
@@ -216,9 +227,8 @@ func (p *profile) contributions() []float64 {
 	if !ok {
 		return nil
 	}
-	blame := make([]float64, len(p.row))
-	model.Contributions(blame, p.row)
-	return blame
+	model.Contributions(p.blame, p.row)
+	return p.blame
 }
 
 // effects sums contributions by family and returns those worth a sentence,

@@ -88,8 +88,9 @@ type Request struct {
 	Previous record.DecisionID // the decision this one re-offers after
 }
 
-// Route decides who is offered the lead. c may be nil. That nobody is eligible
-// is a decision too, with Chosen empty.
+// Route decides who is offered the lead. c may be nil; the decision's Candidates
+// hold until it is used again. That nobody is eligible is a decision too, with
+// Chosen empty.
 func (r *Router) Route(lead *record.Lead, st *features.State, req Request, c *Case) (*record.Decision, error) {
 	if c == nil {
 		c = &Case{}
@@ -100,7 +101,8 @@ func (r *Router) Route(lead *record.Lead, st *features.State, req Request, c *Ca
 	return c.Decide()
 }
 
-// Decide decides what was read.
+// Decide decides what was read. The decision's Candidates hold until the Case
+// is read into again.
 func (c *Case) Decide() (*record.Decision, error) {
 	d := &record.Decision{
 		ID: c.req.ID, LeadRef: c.req.LeadRef, Lead: c.lead.ID, At: c.req.Now, Position: c.req.Position, IndexVersion: c.version,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -543,5 +544,40 @@ func TestPreviewLeavesNoTrace(t *testing.T) {
 	}
 	if r := b.route("l1"); r.Decision.Chosen != p.Decision.Chosen {
 		t.Fatalf("routed to %s, the preview said %s", r.Decision.Chosen, p.Decision.Chosen)
+	}
+}
+
+// Candidates are scored in memory used again: a preview's are its own all the
+// same, and those of what was routed stand in the log.
+func TestCandidatesOutliveTheNextLead(t *testing.T) {
+	b := newBench(t, func(c *Config, _ *store.Options) { c.Scorers = 1 })
+	p, err := b.Preview(ctx, lead("l1"), RouteOptions{})
+	if err != nil || len(p.Decision.Candidates) != 5 || p.Eligible != 5 {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	before := slices.Clone(p.Decision.Candidates)
+	first := b.route("l1")
+	kept, err := b.Decision(ctx, first.Decision.ID)
+	if err != nil || !slices.Equal(kept.Decision.Candidates, before) {
+		t.Errorf("the log says %+v (%v), the preview %+v", kept.Decision.Candidates, err, before)
+	}
+	other := lead("l2")
+	other.Value.Amount *= 2
+	second, err := b.Route(ctx, other, RouteOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := b.Decline(ctx, second.Decision.ID, "no_capacity", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(p.Decision.Candidates, before) {
+		t.Errorf("the preview's candidates are now %+v, were %+v", p.Decision.Candidates, before)
+	}
+	for _, r := range []*Routed{first, second, next, b.route("l1"), b.route("l2")} {
+		kept, err := b.Decision(ctx, r.Decision.ID)
+		if err != nil || r.Decision.Candidates != nil || r.Eligible < 4 || r.Eligible != len(kept.Decision.Candidates) || r.Eligible != kept.Eligible {
+			t.Errorf("answered with %d candidates of %d; in the log are %d (%v)", len(r.Decision.Candidates), r.Eligible, len(kept.Decision.Candidates), err)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -113,7 +114,7 @@ func (w *ward) refresh(ctx context.Context, now time.Time) error {
 		return cmp.Or(cmp.Compare(b.ValueAtRisk.Amount, a.ValueAtRisk.Amount), cmp.Compare(b.Risk, a.Risk))
 	})
 	w.publish(standings)
-	return w.save()
+	return w.rest()
 }
 
 func (w *ward) publish(standings []record.Standing) {
@@ -179,8 +180,12 @@ func (e *Engine) judge(ctx context.Context) {
 		e.mu.RLock()
 		now := e.stamp()
 		e.mu.RUnlock()
+		before := e.ward.judged
 		if err := e.ward.refresh(ctx, now); err != nil && ctx.Err() == nil {
 			e.cfg.Logger.Error("the partners could not be judged", "error", err)
+		}
+		if e.ward.judged != before && e.ward.state == nil {
+			runtime.GC() // or the heap would grow to a multiple of what was let go of, too
 		}
 		select {
 		case <-ctx.Done():

@@ -155,7 +155,7 @@ func (e *Engine) offerNext(ctx context.Context, id record.DecisionID, a answer) 
 		return nil, err
 	}
 	var out *Routed
-	err = e.decide(ctx, question{lead, this.Decision.Greedy, id, began}, func(p *proposal, now time.Time, batch *store.Batch) error {
+	err = e.decide(ctx, question{lead: lead, greedy: this.Decision.Greedy, previous: id, began: began}, func(p *proposal, now time.Time, batch *store.Batch) error {
 		out = nil
 		before, err := e.endable(id, now, a.state)
 		if err != nil || before.State == a.state {
@@ -167,7 +167,7 @@ func (e *Engine) offerNext(ctx context.Context, id record.DecisionID, a answer) 
 			return err
 		}
 		enterOffer(batch, before) // it names the next one now
-		out = &Routed{Decision: p.decision, Offer: next}
+		out = &Routed{Decision: p.decision, Eligible: p.eligible, Offer: next}
 		return nil
 	})
 	if err != nil || out != nil {
@@ -176,11 +176,7 @@ func (e *Engine) offerNext(ctx context.Context, id record.DecisionID, a answer) 
 	if offer, err = e.offerOf(id); err != nil {
 		return nil, err
 	}
-	out, err = e.routed(offer.Next)
-	if err == nil {
-		out.Repeat = true
-	}
-	return out, err
+	return e.again(offer.Next)
 }
 
 // endable returns a decision's offer if it may end in the state now.

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"bellwether/datasets/record"
@@ -32,9 +33,11 @@ type RouteOptions struct {
 
 func (o *RouteOptions) greedy() bool { return o.Explore != nil && !*o.Explore }
 
-// Routed is a decision with the life of its offer.
+// Routed is a decision with the life of its offer. What Route and Decline answer
+// has no Candidates: the log keeps them, and Decision reads them.
 type Routed struct {
 	Decision *record.Decision
+	Eligible int           // how many Candidates there were
 	Offer    *record.Offer // nil when nobody was eligible, and for previews
 	Repeat   bool          // the decision existed before this call
 }
@@ -81,7 +84,7 @@ func (e *Engine) Route(ctx context.Context, lead *record.Lead, o RouteOptions) (
 			return err
 		}
 		req.remember(batch, p.decision.ID)
-		out = &Routed{Decision: p.decision, Offer: offer}
+		out = &Routed{Decision: p.decision, Eligible: p.eligible, Offer: offer}
 		return nil
 	})
 	if err != nil {
@@ -96,12 +99,12 @@ func (e *Engine) Preview(ctx context.Context, lead *record.Lead, o RouteOptions)
 		return nil, err
 	}
 	began := e.cfg.Clock()
-	p, err := e.propose(ctx, question{lead: lead, greedy: o.greedy(), began: began})
+	p, err := e.propose(ctx, question{lead: lead, greedy: o.greedy(), preview: true, began: began})
 	if err != nil {
 		return nil, err
 	}
 	p.decision.ID, p.decision.Offer = "", ""
-	return &Routed{Decision: p.decision}, e.disk.wait(ctx, p.ticket)
+	return &Routed{Decision: p.decision, Eligible: p.eligible}, e.disk.wait(ctx, p.ticket)
 }
 
 // Decision returns a decision and the life of its offer.
@@ -132,7 +135,7 @@ func (e *Engine) routed(id record.DecisionID) (*Routed, error) {
 		return nil, err
 	}
 	offer, err := e.offer(id)
-	return &Routed{Decision: d, Offer: offer}, err
+	return &Routed{Decision: d, Eligible: len(d.Candidates), Offer: offer}, err
 }
 
 // offer reads the life of a decision's offer; nil if it has none.
@@ -234,9 +237,14 @@ func (e *Engine) priorRoute(r routeRequest, batch *store.Batch) (*Routed, error)
 		id = record.DecisionID(newest)
 		r.remember(batch, id)
 	}
+	return e.again(id)
+}
+
+// again reads a decision that answered before.
+func (e *Engine) again(id record.DecisionID) (*Routed, error) {
 	out, err := e.routed(id)
 	if err == nil {
-		out.Repeat = true
+		out.Repeat, out.Decision.Candidates = true, nil
 	}
 	return out, err
 }
@@ -261,8 +269,9 @@ func (e *Engine) boundTo(r routeRequest) (record.DecisionID, error) {
 // proposal is a decision scored, not yet written.
 type proposal struct {
 	lead     *record.Lead
-	decision *record.Decision
-	item     []byte // the decision as the log holds it, made before the book is locked
+	decision *record.Decision // its candidates are in item, but for a preview's
+	eligible int
+	item     []byte // the decision as the log holds it, made before the book is locked; nil of a preview
 	ticket   uint64 // of what it rests on
 }
 
@@ -270,6 +279,7 @@ type proposal struct {
 type question struct {
 	lead     *record.Lead
 	greedy   bool
+	preview  bool // nothing will be written down
 	previous record.DecisionID
 	began    time.Time
 }
@@ -318,14 +328,21 @@ func (e *Engine) readCase(c *routing.Case, q question) (ticket uint64, err error
 	return e.store.Ticket(), err
 }
 
+// conclude decides a case that was read. Nothing of the proposal is the case's.
 func (e *Engine) conclude(c *routing.Case, q question, ticket uint64) (*proposal, error) {
 	d, err := c.Decide()
 	if err != nil {
 		return nil, err
 	}
 	d.LatencyMicros = e.cfg.Clock().Sub(q.began).Microseconds()
-	item := store.NewItem(store.Decision, func(dst []byte) []byte { return record.AppendDecision(dst, d) })
-	return &proposal{lead: q.lead, decision: d, item: item, ticket: ticket}, nil
+	p := &proposal{lead: q.lead, decision: d, eligible: len(d.Candidates), ticket: ticket}
+	if q.preview {
+		d.Candidates = slices.Clone(d.Candidates)
+		return p, nil
+	}
+	p.item = store.NewItem(store.Decision, func(dst []byte) []byte { return record.AppendDecision(dst, d) })
+	d.Candidates = nil
+	return p, nil
 }
 
 // holds reports whether a proposal may still be carried out, by the same rules

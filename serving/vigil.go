@@ -17,11 +17,14 @@ import (
 
 // vigil follows the log on disk with a state of its own, up to a midnight, and
 // judges by it. What it says depends on the log, the model and the midnight
-// alone, whether it began at a snapshot or with nothing. It has no lock.
+// alone, whether it began at a snapshot or with nothing. Between midnights its
+// state lies in a snapshot: it takes as much memory as the book, which would be
+// gone through at each collection of garbage. It has no lock.
 type vigil struct {
 	folder  folder
 	version registry.Version // of the churn model that risks are of
-	state   *features.State  // nil before the first turn
+	set     string           // fingerprint of the model's features
+	state   *features.State  // nil when there is nothing to judge
 	past    *health.History
 	next    uint64    // position of the next item to fold
 	first   time.Time // of the log
@@ -57,13 +60,15 @@ func (v *vigil) turn(m churnModel, now time.Time) (due bool, err error) {
 	if v.whole = v.first.Before(at); !v.whole {
 		at = now // the log began today: better a part of a day than nothing
 	}
-	if v.state == nil || v.version != m.version || v.state.Set().Fingerprint() != m.set.Fingerprint() {
-		if err := v.begin(m, head, at); err != nil {
-			return false, err
-		}
+	if set := m.set.Fingerprint(); v.version != m.version || v.set != set {
+		*v = vigil{folder: v.folder, version: m.version, set: set, first: v.first, whole: v.whole}
 	}
 	v.until = at
-	return v.judged.IsZero() || v.whole && !v.judged.Equal(at) || !v.whole && v.seen != head, nil
+	due = v.judged.IsZero() || v.whole && !v.judged.Equal(at) || !v.whole && v.seen != head
+	if due && v.state == nil {
+		err = v.begin(m, head)
+	}
+	return due, err
 }
 
 func midnight(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
@@ -156,22 +161,21 @@ func (v *vigil) event(_ store.Item, e *record.Event) {
 // fingerprint names all that must be the same for a snapshot to be read: the
 // risks in it are the model's.
 func (v *vigil) fingerprint() string {
-	return fmt.Sprint("vigil1 ", v.state.Set().Fingerprint(), " ", modelID(v.version), " ", v.past.Labels.Config())
+	return fmt.Sprint("vigil1 ", v.set, " ", modelID(v.version), " ", health.NewLabels(health.Config{}).Config())
 }
 
 // begin starts to follow for a model: from the newest snapshot taken for it that
-// knows nothing from at on, else from nothing.
-func (v *vigil) begin(m churnModel, head uint64, at time.Time) error {
-	*v = vigil{folder: v.folder, version: m.version, first: v.first, whole: v.whole}
+// knows nothing from what is to be judged on, else from nothing.
+func (v *vigil) begin(m churnModel, head uint64) error {
 	for limit := head; ; {
 		v.state, v.past, v.next = features.NewState(m.set), health.NewHistory(health.Config{}, m.set, time.Time{}), 0
-		v.risks = trails{by: map[record.PartnerID]*trail{}}
+		v.saved, v.risks = 0, trails{by: map[record.PartnerID]*trail{}}
 		snap, err := v.folder.store.LoadSnapshot(store.Health, v.fingerprint(), limit)
 		if err != nil || snap == nil {
 			return err
 		}
 		err = v.restore(snap)
-		if err == nil && v.risks.next <= day(at)+1 {
+		if err == nil && v.risks.next <= day(v.until)+1 {
 			v.saved = v.next
 			return nil
 		}
@@ -184,10 +188,22 @@ func (v *vigil) begin(m churnModel, head uint64, at time.Time) error {
 
 const trailsMagic = "bwt\x01"
 
-// save leaves a snapshot, so that after a start only what came since is folded.
-func (v *vigil) save() error {
-	if !v.whole || v.next == v.saved {
+// rest leaves a snapshot, so that only what came since will be folded, and lets go
+// of what it holds.
+func (v *vigil) rest() error {
+	if !v.whole {
 		return nil // what is known of a part of a day would be folded again
+	}
+	err := v.save()
+	if err == nil {
+		v.state, v.past, v.risks = nil, nil, trails{}
+	}
+	return err
+}
+
+func (v *vigil) save() error {
+	if v.next == v.saved {
+		return nil
 	}
 	state, err := v.state.MarshalBinary()
 	if err != nil {

@@ -54,7 +54,8 @@ func vigilGoesOn(t *testing.T, rng *rand.Rand) (trends int) {
 		happen(b, rng)
 		b.clock.pass(time.Duration([]int{0, 5, 24, 24, 24 * 9, 24 * 40}[rng.IntN(6)]) * time.Hour)
 		whole := anew()
-		whole.version, whole.state, whole.past = v, features.NewState(model.set), health.NewHistory(health.Config{}, model.set, time.Time{})
+		whole.version, whole.set = v, model.set.Fingerprint()
+		whole.state, whole.past = features.NewState(model.set), health.NewHistory(health.Config{}, model.set, time.Time{})
 		whole.risks.by = map[record.PartnerID]*trail{}
 		want := judge(whole)
 		for name, w := range map[string]*ward{"going on": steady, "starting anew": anew()} {
@@ -95,8 +96,9 @@ func happen(b *bench, rng *rand.Rand) {
 	}
 }
 
-// TestVigilStartsFromItsSnapshot: after a start only what came since is folded,
-// and a model of its own begins with nothing.
+// TestVigilStartsFromItsSnapshot: after a start, and on the next day, only what
+// came since is folded, and a model of its own begins with nothing. Between
+// midnights no state is held.
 func TestVigilStartsFromItsSnapshot(t *testing.T) {
 	b := newBench(t, nil)
 	trade(b, 0, 30)
@@ -108,6 +110,12 @@ func TestVigilStartsFromItsSnapshot(t *testing.T) {
 	again := vigil{folder: b.folder}
 	if _, err := again.turn(w.model, b.clock.now()); err != nil || again.next != w.next || again.next == 0 {
 		t.Errorf("starts at %d, %v: the snapshot is of %d", again.next, err, w.next)
+	}
+	if due, err := w.turn(w.model, b.clock.now()); due || err != nil || w.state != nil || w.past != nil || w.risks.by != nil {
+		t.Errorf("with nothing to judge (due: %v, %v) it holds a state", due, err)
+	}
+	if due, err := w.turn(w.model, b.clock.now().Add(24*time.Hour)); !due || err != nil || w.next != again.next || w.state == nil || w.state.Now() != again.state.Now() {
+		t.Errorf("on the next day (due: %v, %v) it goes on at %d, the snapshot is of %d", due, err, w.next, again.next)
 	}
 	other := w.model
 	other.version.Number, other.version.Hash = 7, "another"

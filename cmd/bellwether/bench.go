@@ -265,7 +265,7 @@ func benchClients(ctx context.Context, s *streams, engine *serving.Engine, leads
 				for was := slowest.Load(); took > was && !slowest.CompareAndSwap(was, took); was = slowest.Load() {
 				}
 				n.Add(1)
-				eligible.Add(int64(len(r.Decision.Candidates)))
+				eligible.Add(int64(r.Eligible))
 			}
 		})
 	}

@@ -283,8 +283,8 @@ func (d *demo) route(ctx context.Context, report *demoReport, engine *serving.En
 			return err
 		}
 		k := r.Decision
-		out := demoRoute{Lead: lead.ID, Decision: k.ID, Chosen: k.Chosen, Propensity: k.Propensity, Eligible: len(k.Candidates), Micros: k.LatencyMicros}
-		for _, c := range k.Candidates {
+		out := demoRoute{Lead: lead.ID, Decision: k.ID, Chosen: k.Chosen, Propensity: k.Propensity, Eligible: r.Eligible, Micros: k.LatencyMicros}
+		for _, c := range k.Ranked {
 			if c.Partner == k.Chosen {
 				out.Win = c.Win
 			}

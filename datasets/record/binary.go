@@ -255,9 +255,13 @@ func DecodeOffer(b []byte, o *Offer) error {
 
 // AppendDecision appends the decision's binary encoding to dst.
 func AppendDecision(dst []byte, d *Decision) []byte {
-	// Most of a decision is its candidates: room for them at once, and for the rest.
+	// Most of a decision is its candidates and who was refused: room for all at once.
 	const candidate, others = 48, 6 << 10
-	w := writer{append(slices.Grow(dst, others+candidate*len(d.Candidates)), decisionVersion)}
+	room := others + candidate*len(d.Candidates)
+	for i := range d.Refusals {
+		room += len(d.Refusals[i].Partners)
+	}
+	w := writer{append(slices.Grow(dst, room), decisionVersion)}
 	w.str(string(d.ID))
 	w.str(d.LeadRef)
 	w.str(string(d.Lead))

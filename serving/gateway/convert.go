@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"time"
 
@@ -220,7 +221,7 @@ func decisionOut(r *serving.Routed, full bool) *pb.Decision {
 		Explored: d.Explored, Degraded: d.Degraded, Reasons: d.Reasons, PlainChoice: string(d.PlainChoice), Model: d.Model,
 		AcceptModel: d.AcceptModel, Policy: d.Policy, Seed: d.Seed, Position: d.Position, IndexVersion: d.IndexVersion,
 		Fingerprint: d.Fingerprint, Previous: string(d.Previous), Offer: string(d.Offer), ExpiresAt: timeOut(d.ExpiresAt),
-		LatencyUs: d.LatencyMicros, Eligible: int32(len(d.Candidates)), Status: "none",
+		LatencyUs: d.LatencyMicros, Eligible: int32(r.Eligible), Status: "none",
 	}
 	if r.Offer != nil {
 		out.Status = string(r.Offer.State)
@@ -287,15 +288,18 @@ func standingOut(s *record.Standing) *pb.Standing {
 	return out
 }
 
-// finite leaves out values that nothing is known of: JSON has no NaN.
+// finite leaves out values that nothing is known of: JSON has no NaN. It may
+// return in itself.
 func finite(in map[string]float64) map[string]float64 {
-	out := make(map[string]float64, len(in))
+	unknown := func(_ string, x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) }
 	for k, x := range in {
-		if !math.IsNaN(x) && !math.IsInf(x, 0) {
-			out[k] = x
+		if unknown(k, x) {
+			out := maps.Clone(in)
+			maps.DeleteFunc(out, unknown)
+			return out
 		}
 	}
-	return out
+	return in
 }
 
 // under puts a field path below a parent.

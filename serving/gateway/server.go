@@ -36,7 +36,6 @@ import (
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/encoding/protojson"
 )
 
 // Limits bound what one caller can ask for.
@@ -116,7 +115,7 @@ func New(engine *serving.Engine, c Config) (*Server, error) {
 // Handler answers everything HTTP.
 func (s *Server) Handler() (http.Handler, error) {
 	api := runtime.NewServeMux(
-		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.JSONPb{MarshalOptions: protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true}}),
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, newJSON()),
 		runtime.WithErrorHandler(apiError),
 		runtime.WithRoutingErrorHandler(routingError),
 		runtime.WithUnescapingMode(runtime.UnescapingModeAllCharacters),
