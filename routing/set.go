@@ -1,7 +1,6 @@
 package routing
 
 import (
-	"encoding/binary"
 	"iter"
 	"math/bits"
 
@@ -91,58 +90,9 @@ func (s set) all() iter.Seq[uint32] {
 	}
 }
 
-// bytes writes the set as records keep it: a serialized roaring bitmap, held as
-// runs where they are smaller. A few are written for every decision: those that
-// take one container, of runs or a list, are written here, others by the library.
+// bytes writes the set as records keep it: a serialized roaring bitmap.
 func (s set) bytes() ([]byte, error) {
-	const words, bitsBytes = 65_536 / 64, 8192 // of a container
-	runs, before := 0, uint64(0)
-	for _, w := range s {
-		runs += bits.OnesCount64(w &^ (w<<1 | before))
-		before = w >> 63
-	}
-	n := s.count()
-	asList, asRuns := 2*n, 2+4*runs
-	switch {
-	case n == 0 || len(s) > words || bitsBytes < min(asList, asRuns):
-		b := roaring.FromDense(s, true)
-		b.RunOptimize()
-		return b.ToBytes()
-	case asRuns < asList:
-		return s.appendRuns(make([]byte, 0, 9+asRuns), n, runs), nil
-	}
-	return s.appendList(make([]byte, 0, 16+asList), n), nil
-}
-
-// appendList appends the n partners of a set as one container that lists them.
-func (s set) appendList(b []byte, n int) []byte {
-	le := binary.LittleEndian
-	b = append(b, 0x3a, 0x30, 0, 0, 1, 0, 0, 0, 0, 0) // no runs; one container, the first
-	b = append(le.AppendUint16(b, uint16(n-1)), 16, 0, 0, 0)
-	for i := range s.all() {
-		b = le.AppendUint16(b, uint16(i))
-	}
-	return b
-}
-
-// appendRuns appends the n partners of a set as one container of its runs.
-func (s set) appendRuns(b []byte, n, runs int) []byte {
-	le := binary.LittleEndian
-	b = append(b, 0x3b, 0x30, 0, 0, 1, 0, 0) // one container, of runs, the first
-	b = le.AppendUint16(le.AppendUint16(b, uint16(n-1)), uint16(runs))
-	at, before := len(b), uint64(0)
-	for i, w := range s {
-		for edges := w ^ (w<<1 | before); edges != 0; edges &= edges - 1 {
-			b = le.AppendUint16(b, uint16(64*i+bits.TrailingZeros64(edges)))
-		}
-		before = w >> 63
-	}
-	if before == 1 {
-		b = le.AppendUint16(b, uint16(64*len(s)))
-	}
-	// A run is its first and how many follow, not where it is over.
-	for ; at < len(b); at += 4 {
-		le.PutUint16(b[at+2:], le.Uint16(b[at+2:])-le.Uint16(b[at:])-1)
-	}
-	return b
+	b := roaring.FromDense(s, true)
+	b.RunOptimize()
+	return b.ToBytes()
 }

@@ -82,25 +82,3 @@ func same(t *rapid.T, what string, s set, of map[uint32]bool, kept func(uint32) 
 		t.Fatalf("%s: %d partners are written in %d bytes, as a bitmap in %d: %v", what, len(want), len(b), len(plain), err)
 	}
 }
-
-// Sets at the borders of what one container holds, and of how it does, are written
-// as the library writes them.
-func TestSetAtBorders(t *testing.T) {
-	every := func(step, n uint32) (s set) {
-		for i := range n {
-			s.add(step * i)
-		}
-		return s
-	}
-	for name, s := range map[string]set{
-		"full but one": everybody(65_535), "full": everybody(65_536), "over": everybody(65_537), "empty": {0, 0}, "last": append(make(set, 1023), 1<<63),
-		"list of as many bytes as bits": every(2, 4_096), "bits": every(2, 4_097), "runs as long as a list": {0b111},
-	} {
-		want := roaring.FromDense(s, true)
-		want.RunOptimize()
-		bytesOf, err := want.ToBytes()
-		if got, wrong := s.bytes(); err != nil || wrong != nil || !bytes.Equal(got, bytesOf) {
-			t.Errorf("%s: wrote %x (%v), want %x (%v)", name, got, wrong, bytesOf, err)
-		}
-	}
-}
