@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -179,8 +180,12 @@ func (e *Engine) judge(ctx context.Context) {
 		e.mu.RLock()
 		now := e.stamp()
 		e.mu.RUnlock()
+		before := e.ward.judged
 		if err := e.ward.refresh(ctx, now); err != nil && ctx.Err() == nil {
 			e.cfg.Logger.Error("the partners could not be judged", "error", err)
+		}
+		if e.ward.judged != before && e.ward.state == nil {
+			runtime.GC() // or the heap would grow to a multiple of what was let go of, too
 		}
 		select {
 		case <-ctx.Done():
