@@ -106,7 +106,6 @@ func serve(ctx context.Context, s *streams, f serveFlags) (err error) {
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
 	hugePages()
-	letGarbageLie()
 	tracer, stop, err := newTracer(ctx)
 	if err != nil {
 		return err
@@ -122,17 +121,6 @@ func serve(ctx context.Context, s *streams, f serveFlags) (err error) {
 	}
 	listeners.tell(s.Out, f.cert != "")
 	return server.Serve(ctx, listeners.http, listeners.grpc)
-}
-
-// letGarbageLie has garbage collected when the heap is five times what is in use,
-// not twice, unless GOGC says otherwise. While it is collected a lead may wait for
-// tens of milliseconds: seldom enough, and that is not what the slowest hundredth
-// of them see.
-func letGarbageLie() {
-	const percent = 400
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(percent)
-	}
 }
 
 // readServeConfig reads the YAML file; an empty path means all defaults. A key
