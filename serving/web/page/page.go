@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"math"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"bellwether/datasets/record"
@@ -46,6 +47,7 @@ var funcs = template.FuncMap{
 	"money":   Money,
 	"bar":     bar,
 	"spark":   Spark,
+	"path":    func(id record.PartnerID) string { return url.PathEscape(string(id)) },
 	"join":    func(list []string) string { return strings.Join(list, ", ") },
 }
 
