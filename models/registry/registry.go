@@ -335,7 +335,7 @@ func (r *Registry) List(name string) ([]Info, error) {
 	} else if err := CheckName(name); err != nil {
 		return nil, err
 	}
-	var out []Info
+	out := []Info{} // none are written as [], not as null
 	for _, name := range names {
 		numbers, err := r.numbers(name)
 		if err != nil {
