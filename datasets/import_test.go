@@ -150,6 +150,9 @@ func TestImportErrorsOfWholeFiles(t *testing.T) {
 		{"missing column", "Id,When\n1,2024-01-01\n", `m.yaml line 9: read leads.csv: there is no column "Branch"; there are Id, When`},
 		{"column twice", "Id,When,Branch,Branch\n", `two columns "Branch"`},
 		{"UTF-16", "\xff\xfeI\x00d\x00", "CSV UTF-8"},
+		{"blank lines", "\n\n", "its first line must name the columns"},
+		{"a header not UTF-8", "Id,When,Branch\xff\n", "the header is not valid UTF-8"},
+		{"an open quote in the header", "Id,\"When,Branch\n", "leads.csv"},
 	} {
 		_, _, err := imported(t, m, lines(t, "leads.csv", []byte(c.content)))
 		if err == nil || !strings.Contains(err.Error(), c.says) {
