@@ -49,7 +49,8 @@ var formatNames = [...]string{"parquet", "jsonl", "arrow"}
 // String returns the format's name, which is also its files' extension.
 func (f Format) String() string { return formatNames[f] }
 
-// ParseFormat is the inverse of String.
+// ParseFormat is the inverse of String; another name is an Invalid error that
+// lists them.
 func ParseFormat(name string) (Format, error) {
 	for i, n := range formatNames {
 		if n == name {

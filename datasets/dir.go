@@ -181,14 +181,17 @@ func (d *Dir) Partners(ctx context.Context, o ReadOptions, f func(*record.Partne
 	return readAll(ctx, d, "partners", partnerNoun, o, func(p *record.Partner) error { kept := *p; return f(&kept) })
 }
 
-// LeadsInOrder reports whether the leads stand in the order of their creation.
+// LeadsInOrder reports whether the leads stand in the order of their creation,
+// from file to file too. The first call reads them all to see; later ones know.
 func (d *Dir) LeadsInOrder(ctx context.Context, o ReadOptions) (bool, error) {
 	first, _ := d.progress("leads", o)
 	seen, err := d.sight("leads", func() (*sighting, error) { return survey(ctx, d.files["leads"], leadNoun, first) })
 	return err == nil && seen.sorted, err
 }
 
-// Leads reads the leads in file order. The record is the callee's to keep.
+// Leads reads the leads in file order. The record is the callee's to keep. Rows
+// that cannot be read are set aside and counted; an error of f ends the reading
+// and is returned.
 func (d *Dir) Leads(ctx context.Context, o ReadOptions, f func(*record.Lead) error) (Counts, error) {
 	return readAll(ctx, d, "leads", leadNoun, o, func(l *record.Lead) error { kept := *l; return f(&kept) })
 }

@@ -536,7 +536,9 @@ func (s *source) time(text string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q does not look like %s: give the format in line %d of the mapping", faultText(text), strings.Join(s.spelled, " or "), s.line)
 }
 
-// MinorUnits reads a decimal amount, with a point, as minor units of a currency.
+// MinorUnits reads a decimal amount, with a point, as minor units of a currency:
+// "12.5" EUR is 1250, "7" JPY is 7. Digits beyond the currency's, other than zeros,
+// are an error, as is a currency that is not an ISO 4217 code.
 func MinorUnits(text, currency string) (int64, error) {
 	digits, ok := record.MinorDigits(currency)
 	if !ok {

@@ -112,6 +112,27 @@ func TestMappingErrorsNameTheLine(t *testing.T) {
 		{"template", string(leadMapping("      industry: {template: \"{X\"}\n")), "{Column}"},
 		{"delimiter", "files:\n  f: {path: x, delimiter: ab}\nrecords: [{}]\n", "one character"},
 		{"not a list", "files:\n  f: {path: x}\nrecords: {}\n", "records"},
+		{"not UTF-8", "files: \xff", "not valid UTF-8"},
+		{"a list", "- files\n", "line 1: a mapping file must be a mapping of keys to values"},
+		{"key twice", "files: {f: {path: x}}\nrecords: [{noun: lead, noun: event}]\n", `line 2: key "noun" is there twice in a record`},
+		{"file twice", "files:\n  f: {path: x}\n  f: {path: y}\nrecords: [{}]\n", `line 3: file "f" is there twice`},
+		{"no path", "files:\n  f: {delimiter: tab}\nrecords: [{}]\n", "line 2: file f needs a path"},
+		{"list for a value", "files:\n  f: {path: [x]}\nrecords: [{}]\n", "line 2: a single value is wanted here"},
+		{"list of lists", "files:\n  f: {path: x, missing: [[a]]}\nrecords: [{}]\n", "line 2: a single value is wanted here"},
+		{"no fields", "files:\n  f: {path: x}\nrecords:\n- {noun: lead, from: f}\n", "line 4: a record needs fields"},
+		{"round", string(leadMapping("      value: {column: X, currency: Y, round: maybe}\n")), "line 9: true or false is wanted here"},
+		{"empty column", string(leadMapping("      industry: \"\"\n")), "line 9: field industry names no column"},
+		{"as", string(leadMapping("      attributes.x: {column: X, as: date}\n")), `as: "date" is neither number nor text`},
+		{"decimal", string(leadMapping("      attributes.x: {column: X, as: number, decimal: \";\"}\n")), `decimal: ";" is neither . nor ,`},
+		{"map", string(leadMapping("      industry: {column: X, map: [a, b]}\n")), "map must be a mapping of values to values"},
+		{"map to a list", string(leadMapping("      industry: {column: X, map: {a: [b]}}\n")), "a single value is wanted here"},
+		{"by without lookup", string(leadMapping("      industry: {column: X, by: Y}\n")), "go together"},
+		{"lookup of no column", "files:\n  f: {path: x}\n  g: {path: y, key: K}\nrecords:\n- noun: lead\n  from: f\n  fields:\n    id: {lookup: g, by: X, const: Y}\n", "line 8: field id: a lookup needs the column to take"},
+		{"end of a format", string(leadMapping("      attributes.x: {column: X, format: \"%Y-%\"}\n")), "ends in %"},
+		{"when no list", string(leadMapping("    when: {column: X, is: y}\n")), "line 9: when must be a list of conditions, which must all hold"},
+		{"condition of nothing", string(leadMapping("    when: [{column: X}]\n")), "line 9: a condition needs a column and one of is, in, not, empty"},
+		{"condition's key", string(leadMapping("    when: [{colum: X}]\n")), `unknown key "colum" in a condition`},
+		{"condition's lookup", string(leadMapping("    when: [{column: X, is: y, lookup: f, by: Z}]\n")), `a condition's lookup: there is no file "f" with a key`},
 	} {
 		_, err := ParseMapping("m.yaml", []byte(c.doc))
 		if err == nil || !strings.Contains(err.Error(), c.says) || record.KindOf(err) != record.Invalid {
@@ -129,6 +150,9 @@ func TestImportErrorsOfWholeFiles(t *testing.T) {
 		{"missing column", "Id,When\n1,2024-01-01\n", `m.yaml line 9: read leads.csv: there is no column "Branch"; there are Id, When`},
 		{"column twice", "Id,When,Branch,Branch\n", `two columns "Branch"`},
 		{"UTF-16", "\xff\xfeI\x00d\x00", "CSV UTF-8"},
+		{"blank lines", "\n\n", "its first line must name the columns"},
+		{"a header not UTF-8", "Id,When,Branch\xff\n", "the header is not valid UTF-8"},
+		{"an open quote in the header", "Id,\"When,Branch\n", "leads.csv"},
 	} {
 		_, _, err := imported(t, m, lines(t, "leads.csv", []byte(c.content)))
 		if err == nil || !strings.Contains(err.Error(), c.says) {
@@ -180,6 +204,59 @@ func TestImportSetsRowsAside(t *testing.T) {
 				t.Errorf("value %q, want %q", f[0].Value, c.value)
 			}
 		})
+	}
+}
+
+// What a mapping can do to a value on its way: a file named on the command line,
+// looked up in another, told apart by conditions, split, mapped and filled in.
+func TestMappingOfEveryKind(t *testing.T) {
+	const doc = `
+files:
+  deals: {path: deals.tsv, delimiter: tab, missing: [n/a]}
+  firms: {path: firms.csv, key: Firm}
+records:
+- noun: lead
+  from: deals
+  when:
+  - {column: Kind, in: [new, old]}
+  - {column: Kind, not: old}
+  - {column: Test, empty: true}
+  - {column: Land, lookup: firms, by: FirmId, not: Moon}
+  fields:
+    id: {template: "d-{Id}"}
+    created_at: {column: When, format: [date, de_date]}
+    company: {column: Name, lookup: firms, by: FirmId, default: unknown}
+    industry: {column: Branch, lookup: firms, by: {const: 7}}
+    products: {column: Items, split: "|", map: {crm: CRM, fax: ""}}
+    attributes.size: {column: Size, as: number, decimal: ","}
+    value: {column: Sum, currency: {const: EUR}, round: true}
+`
+	m, err := ParseMapping("m.yaml", []byte(doc))
+	check(t, err)
+	dir := lines(t, "deals.tsv", []byte("Id\tWhen\tKind\tTest\tFirmId\tItems\tSize\tSum\n"+
+		"1\t2024-01-02\tnew\t\t7\tcrm| |fax|erp\t1,5\t0.005\n"+
+		"2\t3.1.2024\tnew\tn/a\tnone\t\tn/a\t\n"+
+		"3\t2024-01-02\told\t\t7\t\t\t\n4\t2024-01-02\tlost\t\t7\t\t\t\n5\t2024-01-02\tnew\tyes\t7\t\t\t\n6\t2024-01-02\tnew\t\t8\t\t\t\n"+
+		"n/a\t2024-01-02\tnew\t\t7\t\t\t\n"))
+	check(t, os.WriteFile(filepath.Join(dir, "firms.csv"), []byte("Firm,Name,Branch,Land\n7,Acme,n/a,DE\n7,Later,x,DE\n8,Crater,mining,Moon\n,None,x,DE\n"), 0o644))
+	other := filepath.Join(dir, "renamed.tsv") // one file given stands for the first mapped
+	check(t, os.Rename(filepath.Join(dir, "deals.tsv"), other))
+	made, report, err := imported(t, m, other)
+	check(t, err)
+	got := transcript(t, made, report)
+	for _, want := range []string{
+		`lead {"id":"d-1","created_at":"2024-01-02T00:00:00Z","company":"Acme","industry":"n/a","products":["CRM","erp"],"value":{"amount":"1","currency":"EUR"},"attributes":{"size":1.5}}`,
+		`lead {"id":"d-2","created_at":"2024-01-03T00:00:00Z","company":"unknown","industry":"n/a"}`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	if n := report.Records["leads"]; n != (Counts{In: 3, Kept: 2, Quarantined: 1}) || report.In != 11 || report.Quarantined != 1 {
+		t.Errorf("report %+v", report)
+	}
+	if t.Failed() {
+		t.Log(got)
 	}
 }
 

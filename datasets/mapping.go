@@ -79,7 +79,8 @@ type condition struct {
 	empty *bool
 }
 
-// ReadMapping reads a mapping file.
+// ReadMapping reads a mapping file, as ParseMapping does; one that is not there is
+// a NotFound error.
 func ReadMapping(path string) (*Mapping, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {

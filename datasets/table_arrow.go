@@ -230,9 +230,12 @@ func (c *rawColumn) piece(a arrow.Array) (piece, error) {
 func (c *rawColumn) read(a arrow.Array) (floats, error) {
 	out := make(floats, a.Len())
 	value := numberAt(a)
+	nothing := a.NullN() == a.Len() // a column of type null says so only here
 	for i := range out {
 		var err error
 		switch {
+		case nothing:
+			out[i] = math.NaN()
 		case c.kind == models.Category:
 			out[i] = c.text(a, i)
 		case a.IsNull(i):
@@ -339,6 +342,9 @@ func numberAt(a arrow.Array) func(i int) (float64, error) {
 		v, err := strconv.ParseFloat(a.ValueStr(i), 64)
 		if err != nil {
 			return 0, fmt.Errorf("%s is not a number", a.ValueStr(i))
+		}
+		if math.IsInf(v, 0) {
+			return 0, errInfinite
 		}
 		return v, nil
 	}

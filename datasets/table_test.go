@@ -340,26 +340,26 @@ func typedRecord() arrow.Record {
 func writeTyped(t testing.TB, name string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
-	rec := typedRecord()
-	if strings.HasSuffix(name, ".parquet") {
-		err := WriteParquet(path, rec.Schema(), func(yield func(arrow.Record, error) bool) { yield(rec, nil) })
-		if err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := ipc.NewFileWriter(f, ipc.WithSchema(rec.Schema()))
-	if err == nil {
-		err = errors.Join(w.Write(rec), w.Close(), f.Close())
-	}
-	if err != nil {
+	if err := writeRecord(path, typedRecord()); err != nil {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// writeRecord writes a file of the kind its name says.
+func writeRecord(path string, rec arrow.Record) error {
+	if strings.HasSuffix(path, ".parquet") {
+		return WriteParquet(path, rec.Schema(), func(yield func(arrow.Record, error) bool) { yield(rec, nil) })
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	w, err := ipc.NewFileWriter(f, ipc.WithSchema(rec.Schema()))
+	if err != nil {
+		return err
+	}
+	return errors.Join(w.Write(rec), w.Close(), f.Close())
 }
 
 func TestTypedTables(t *testing.T) {

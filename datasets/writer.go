@@ -37,7 +37,9 @@ type Writer struct {
 	decisions  part[record.Decision]
 }
 
-// Create starts a data directory at path, which must not exist or be empty.
+// Create starts a data directory at path, which must not exist or be empty
+// (otherwise it is a Conflict). It is written beside its place and appears there
+// with Close; Abort leaves nothing.
 func Create(path string, f Format) (*Writer, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -64,7 +66,8 @@ func Create(path string, f Format) (*Writer, error) {
 	return w, nil
 }
 
-// Partner writes one version of a partner.
+// Partner writes one version of a partner. A record that is not valid is refused,
+// here and below, and what was written before stays good.
 func (w *Writer) Partner(p *record.Partner) error {
 	if err := p.Validate(); err != nil {
 		return err

@@ -37,7 +37,8 @@ func newMonths(columns []models.Column) *Months {
 	return &Months{columns: columns, x: make([][]float64, len(columns))}
 }
 
-// Add takes in rows; it copies what it keeps. It fits features.Sink.Months.
+// Add takes in rows, each as wide as the partner's block; it copies what it keeps.
+// It fits features.Sink.Months.
 func (m *Months) Add(rows *features.Rows) error {
 	if rows.Width != len(m.columns) {
 		return fmt.Errorf("month rows are %d wide, the partner block %d", rows.Width, len(m.columns))

@@ -5,6 +5,7 @@ import "slices"
 // Batch is some rows of a table as they lie in memory, such as an Arrow record.
 // It does not change while it is read.
 type Batch interface {
+	// Len is the number of rows.
 	Len() int
 	// At returns a number, NaN where it is missing.
 	At(col, row int) float64

@@ -25,6 +25,18 @@ func TestPolicyErrors(t *testing.T) {
 		{"rules: {custom: [{name: a, when: 'lead.value > ', reason: x}]}", "rules.custom[0].when", `rule "a", line 1, column 14`},
 		{"rules: {custom: [{name: a, when: \"true &&\\n  partnr.tier == 'gold'\", reason: x}]}", "rules.custom[0].when", `rule "a", line 2, column 3`},
 		{"rules: {custom: [{name: a, when: '1 + 1', reason: x}]}", "rules.custom[0].when", "answers int"},
+		{"rules: {custom: [{when: 'true', reason: x}]}", "rules.custom[0].name", "is missing"},
+		{"rules: {custom: [{name: a, when: 'true', reason: x}, {name: a, when: 'true', reason: x}]}", "rules.custom[1].name", "taken by another rule"},
+		{"rules: {min_level: 6}", "rules.min_level", "6 is not between 0 and 5"},
+		{"rates: {EURO: 1}", "rates", `"EURO" is not an ISO 4217 code`},
+		{"rates: {USD: .nan}", "rates.USD", "positive"},
+		{"rates: {USD: .inf}", "rates.USD", "positive"},
+		{"exploration: {gap: .nan}", "exploration.gap", "NaN is not between 0"},
+		{"evidence: {offers: .inf}", "evidence.offers", "or -1 for off"},
+		{"fairness: {boost: 0.6}", "fairness.boost", "0.6 is not between 0 and 0.5 (or -1 for off)"},
+		{"min_win: -0.5", "min_win", "-0.5 is not between 0 and 1"},
+		{"offer_ttl: -1h", "", "cannot be negative"},
+		{"protect_days: -1", "", "cannot be negative"},
 	}
 	for _, tt := range tests {
 		var p Policy
@@ -98,7 +110,7 @@ func TestZeroPolicy(t *testing.T) {
 // fails refuses and says why.
 func TestCustomFields(t *testing.T) {
 	lead := &record.Lead{ID: "l", Value: record.Money{Amount: 1_000_050, Currency: "EUR"}, Products: []string{"crm"},
-		Attributes: record.Attributes{"vip": record.Text("yes"), "seats": record.Number(40), "tags": record.List("a", "b")}}
+		Attributes: record.Attributes{"vip": record.Text("yes"), "seats": record.Number(40), "tags": record.List("a", "b"), "many": record.List(make([]string, 100)...)}}
 	partner := &record.Partner{ID: "p", Competences: []record.Competence{{Product: "crm", Level: 3}}, JoinedAt: day0.Add(-100 * day)}
 	tests := []struct {
 		when string
@@ -112,6 +124,8 @@ func TestCustomFields(t *testing.T) {
 		{`partner.territories.size() == 0 && partner.tier == "" && partner.certifications.size() == 0`, true, ""},
 		{`has(partner.attributes.score) && partner.attributes.score > 1.0`, false, ""},
 		{`partner.attributes.score > 1.0`, false, "no such key: score"},
+		{`lead.attributes.seats`, false, "answers 40, not true or false"},
+		{`lead.attributes.many.all(a, lead.attributes.many.all(b, lead.attributes.many.all(c, a == c)))`, false, "cost limit exceeded"},
 	}
 	for _, tt := range tests {
 		ix, err := NewIndex(Policy{Rules: Rules{Custom: []Custom{{Name: "rule", When: tt.when, Reason: "may not"}}}})

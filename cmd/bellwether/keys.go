@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"bellwether/datasets/record"
 	"bellwether/serving/gateway"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -41,8 +42,11 @@ func keysAddCommand(s *streams, path *string) *cobra.Command {
 				return err
 			}
 			token, key, err := keys.Add(name, scopes, time.Now())
-			if err != nil {
+			if record.KindOf(err) == record.Invalid {
 				return usageError{err}
+			}
+			if err != nil {
+				return err
 			}
 			fmt.Fprintln(s.Out, token)
 			fmt.Fprintf(s.Err, "key %s (%s) may %s; it is shown this once and cannot be shown again\n", key.ID, key.Name, strings.Join(key.Scopes, ", "))

@@ -95,7 +95,7 @@ func trainCommand(s *streams) *cobra.Command {
 validation slice, measures once on the newest rows (the report goes to standard error), and publishes the winner if
 its gate lets it pass: at least 40 outcomes of each kind, the lower 95 % bound of
 the AUC above 0.60, and no worse than the model in force.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return usageError{errors.New("say what to train: win, churn or table; see 'bellwether train --help'")}
 		},

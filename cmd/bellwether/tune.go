@@ -64,7 +64,7 @@ DIR then holds best.yaml for 'bellwether train … --params DIR/best.yaml',
 tuning.json with everything tried, tuning.svg with the loss against each setting,
 and state.json.`,
 		Example: "  bellwether tune win --data world --out tuned && bellwether train win --data world --params tuned/best.yaml --models models",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			return usageError{errors.New("say what to tune: win, churn or table; see 'bellwether tune --help'")}
 		},

@@ -2,6 +2,7 @@ package record
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
+	"pgregory.net/rapid"
 )
 
 // filled sets every field of a struct, at any depth, to something that is not
@@ -173,6 +175,71 @@ func TestDecoderReadsOtherLayouts(t *testing.T) {
 	want := Event{ID: "e1", Type: DealWon, At: time.UnixMicro(1_700_000_000_123_456).UTC(), Amount: Money{Amount: 42}}
 	if !reflect.DeepEqual(got[0], want) {
 		t.Errorf("got %+v, want %+v", got[0], want)
+	}
+}
+
+// Times of any unit and numbers of any width mean the same.
+func TestDecoderReadsEveryWidth(t *testing.T) {
+	p := &arrow.PrimitiveTypes
+	wholes := []arrow.DataType{p.Int8, p.Int16, p.Int32, p.Int64, p.Uint8, p.Uint16, p.Uint32}
+	floats := append([]arrow.DataType{p.Float32, p.Float64, p.Uint64}, wholes...)
+	rapid.Check(t, func(t *rapid.T) {
+		unit := rapid.SampledFrom([]arrow.TimeUnit{arrow.Second, arrow.Millisecond, arrow.Microsecond, arrow.Nanosecond}).Draw(t, "unit")
+		schema := arrow.NewSchema([]arrow.Field{{Name: "id", Type: arrow.BinaryTypes.LargeString}, {Name: "created_at", Type: &arrow.TimestampType{Unit: unit}},
+			{Name: "value", Type: rapid.SampledFrom(wholes).Draw(t, "whole"), Nullable: true},
+			{Name: "place_lat", Type: rapid.SampledFrom(floats).Draw(t, "lat"), Nullable: true}, {Name: "place_lon", Type: rapid.SampledFrom(floats).Draw(t, "lon"), Nullable: true}}, nil)
+		b := array.NewRecordBuilder(memory.DefaultAllocator, schema)
+		var want []Lead
+		for range rapid.IntRange(1, 5).Draw(t, "rows") {
+			sec := rapid.Int64Range(-1e9, 4e9).Draw(t, "time")
+			l := Lead{ID: LeadID(fmt.Sprint("l", len(want))), CreatedAt: time.Unix(sec, 0).UTC()}
+			b.Field(0).(*array.LargeStringBuilder).Append(string(l.ID))
+			b.Field(1).(*array.TimestampBuilder).Append(arrow.Timestamp(sec * int64(time.Second/unit.Multiplier())))
+			if n := rapid.IntRange(0, 90).Draw(t, "n"); n < 60 {
+				l.Value.Amount = int64(n)
+				l.Place = Place{Lat: float64(n), Lon: float64(n), Located: true}
+				for j := 2; j < 5; j++ {
+					if err := b.Field(j).AppendValueFromString(fmt.Sprint(n)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			} else {
+				for j := 2; j < 5; j++ {
+					b.Field(j).AppendNull()
+				}
+			}
+			want = append(want, l)
+		}
+		d, err := Leads.Decoder(schema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]Lead, len(want))
+		d.Decode(b.NewRecord(), got, func(_ int, err *Error) { t.Fatal(err) })
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("%v: got %+v, want %+v", schema, got, want)
+		}
+	})
+}
+
+// A time that no calendar holds does not come round to one that it does.
+func TestAbsurdTimesAreRefused(t *testing.T) {
+	for _, unit := range []arrow.TimeUnit{arrow.Second, arrow.Millisecond, arrow.Microsecond} {
+		for _, at := range []arrow.Timestamp{math.MaxInt64, math.MinInt64, math.MaxInt64 / 2, 1<<62 + 1} {
+			schema := arrow.NewSchema([]arrow.Field{{Name: "id", Type: arrow.BinaryTypes.String}, {Name: "created_at", Type: &arrow.TimestampType{Unit: unit}}}, nil)
+			b := array.NewRecordBuilder(memory.DefaultAllocator, schema)
+			b.Field(0).(*array.StringBuilder).Append("l")
+			b.Field(1).(*array.TimestampBuilder).Append(at)
+			d, err := Leads.Decoder(schema)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got [1]Lead
+			d.Decode(b.NewRecord(), got[:], func(_ int, err *Error) {})
+			if err := got[0].Validate(); err == nil {
+				t.Errorf("%d %v is taken for %v", at, unit, got[0].CreatedAt)
+			}
+		}
 	}
 }
 

@@ -64,7 +64,9 @@ func AppendEvent(dst []byte, e *Event) []byte {
 	return w.b
 }
 
-// DecodeEvent reads what AppendEvent wrote, replacing all of e.
+// DecodeEvent reads what AppendEvent wrote, replacing all of e. Bytes that are cut
+// off, too many or of a newer program are an Incompatible error, after which e
+// means nothing; so it is with the other nouns.
 func DecodeEvent(b []byte, e *Event) error {
 	r := newReader(b, binaryVersion)
 	*e = Event{ID: EventID(r.str())}

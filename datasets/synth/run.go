@@ -12,7 +12,7 @@ import (
 
 // Sink takes a world's records, each valid until the call returns. Events come
 // in the order in which they became known; so do partners' versions, leads and
-// decisions, each among their own.
+// decisions, each among their own. An error ends the making of the world.
 type Sink interface {
 	Partner(*record.Partner) error
 	Lead(*record.Lead) error

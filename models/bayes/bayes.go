@@ -165,7 +165,8 @@ func (m *Model) Width() int { return m.enc.Inputs() }
 // RowsUsed is the number of rows it was fitted on.
 func (m *Model) RowsUsed() int { return m.rows }
 
-// Predict writes P(Y = 1) of each row.
+// Predict writes P(Y = 1) of each row. Another width than that of training is
+// models.ErrWidth, no rows are models.ErrEmpty.
 func (m *Model) Predict(dst []float64, t *models.Table) error {
 	if err := design.Predictable(t, m.Width()); err != nil {
 		return fmt.Errorf("bayes: %w", err)
@@ -199,7 +200,7 @@ func (m *Model) MarshalBinary() ([]byte, error) {
 	return e.Seal(), nil
 }
 
-// Load reads what MarshalBinary wrote.
+// Load reads what MarshalBinary wrote, or answers models.ErrCorrupt.
 func Load(b []byte) (*Model, error) {
 	d := wire.NewDecoder(magic, b)
 	m := &Model{enc: design.Decode(d)}

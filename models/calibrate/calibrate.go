@@ -54,7 +54,11 @@ var ErrKind = errors.New("no such calibrator")
 // Calibrator maps a raw score to a probability and its 95 % interval. It never
 // changes, does not allocate, and may be used from any number of goroutines.
 type Calibrator interface {
+	// Kind is what Fit was asked for.
 	Kind() Kind
+	// Calibrate answers for one raw score, with lo <= p <= hi in [0, 1]. To NaN
+	// the answer is the rate of the outcomes (Identity's is one half), between 0
+	// and 1.
 	Calibrate(raw float64) (p, lo, hi float64)
 	encoding.BinaryMarshaler
 }

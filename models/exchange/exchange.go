@@ -93,7 +93,9 @@ type input struct {
 // stackInputs is how many inputs of a row are held without allocating.
 const stackInputs = 512
 
-// Read reads a model of either format.
+// Read reads a model of either format, told apart by its first bytes. What is not
+// whole or contradicts itself is models.ErrCorrupt, what this package cannot
+// answer exactly as its origin does is ErrUnsupported; both say where and why.
 func Read(b []byte) (*Model, error) {
 	m, err := read(b)
 	if err != nil {
@@ -146,7 +148,8 @@ func (m *Model) Best() int { return m.best }
 // change them.
 func (m *Model) Columns() []models.Column { return m.columns }
 
-// Named returns the model with its columns called otherwise, in order.
+// Named returns the model with its columns called otherwise, in order. Another
+// number of names is models.ErrWidth, and no two may be the same.
 func (m *Model) Named(names []string) (*Model, error) {
 	if len(names) != len(m.columns) {
 		return nil, fmt.Errorf("%w: %d names for %d columns", models.ErrWidth, len(names), len(m.columns))

@@ -193,7 +193,8 @@ func (m *Model) score(row []float64) float64 {
 	return e / (1 + e)
 }
 
-// Predict writes P(Y = 1) of each row.
+// Predict writes P(Y = 1) of each row. Another width than that of training is
+// models.ErrWidth, no rows are models.ErrEmpty.
 func (m *Model) Predict(dst []float64, t *models.Table) error {
 	if err := design.Predictable(t, m.Width()); err != nil {
 		return fmt.Errorf("logit: %w", err)
@@ -248,7 +249,7 @@ func (m *Model) MarshalBinary() ([]byte, error) {
 	return e.Seal(), nil
 }
 
-// Load reads what MarshalBinary wrote.
+// Load reads what MarshalBinary wrote, or answers models.ErrCorrupt.
 func Load(b []byte) (*Model, error) {
 	d := wire.NewDecoder(magic, b)
 	m := &Model{enc: design.Decode(d), coef: d.Floats(), intercept: d.Float()}

@@ -56,7 +56,8 @@ var (
 	orange = color.NRGBA{0xd9, 0x5f, 0x02, 0xff}
 )
 
-// SVG draws panels in rows of so many columns under one title.
+// SVG draws panels in rows of so many columns under one title: at least one, and
+// no more than there are panels.
 func SVG(title string, columns int, panels []Panel) ([]byte, error) {
 	columns = max(1, min(columns, len(panels)))
 	rows := (len(panels) + columns - 1) / columns

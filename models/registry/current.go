@@ -68,10 +68,10 @@ func (r *Registry) Promote(name, version string) (Version, error) {
 }
 
 // Rollback puts the version that was in force before back in force, after
-// verifying its files, and returns it.
+// verifying its files, and returns it. Where there is none it is ErrNotFound.
 func (r *Registry) Rollback(name string) (Version, error) {
-	if err := CheckName(name); err != nil {
-		return Version{}, err
+	if _, err := r.Current(name); err != nil {
+		return Version{}, fmt.Errorf("roll back %s: %w", name, err)
 	}
 	var back Version
 	err := r.move(name, func(line []Version) ([]Version, error) {

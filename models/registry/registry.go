@@ -301,7 +301,8 @@ func (r *Registry) numbers(name string) ([]int, error) {
 	return out, nil
 }
 
-// Names lists the models that have a version, sorted.
+// Names lists the models that have a version, in force or not, sorted. What else
+// lies in the directory is no model.
 func (r *Registry) Names() ([]string, error) {
 	entries, err := os.ReadDir(r.dir)
 	if err != nil {
@@ -324,7 +325,8 @@ func (r *Registry) Names() ([]string, error) {
 }
 
 // List returns every version of name, or with "" of every model, by name and
-// number. It reads manifests, not files.
+// number; of a name nobody published, none. It reads manifests, not files: one
+// that is damaged is an error that names its version.
 func (r *Registry) List(name string) ([]Info, error) {
 	names := []string{name}
 	if name == "" {
@@ -335,7 +337,7 @@ func (r *Registry) List(name string) ([]Info, error) {
 	} else if err := CheckName(name); err != nil {
 		return nil, err
 	}
-	var out []Info
+	out := []Info{} // none are written as [], not as null
 	for _, name := range names {
 		numbers, err := r.numbers(name)
 		if err != nil {

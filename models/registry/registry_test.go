@@ -124,6 +124,94 @@ func TestDamageIsFound(t *testing.T) {
 	}
 }
 
+// What is wrong with a directory of models is said with the version and what to do.
+func TestDamageIsNamed(t *testing.T) {
+	in := func(r *Registry, path ...string) string {
+		return filepath.Join(append([]string{r.Dir(), "win"}, path...)...)
+	}
+	manifest := func(old, new string) func(*Registry) error {
+		return func(r *Registry) error {
+			b, err := os.ReadFile(in(r, "v1", manifestFile))
+			if !bytes.Contains(b, []byte(old)) {
+				return fmt.Errorf("no %s in %s", old, b)
+			}
+			return errors.Join(err, os.WriteFile(in(r, "v1", manifestFile), bytes.Replace(b, []byte(old), []byte(new), 1), 0o644))
+		}
+	}
+	for _, c := range []struct {
+		name string
+		do   func(*Registry) error
+		call func(*Registry) error
+		kind error
+		says string
+	}{
+		{"a moved version", func(r *Registry) error { return os.Rename(in(r), filepath.Join(r.Dir(), "loss")) },
+			func(r *Registry) error { _, err := r.Show("loss", "1"); return err }, ErrDamaged, "loss@v1 says it is win; was its directory moved?"},
+		{"a manifest that is none", manifest("{", ""), nil, ErrDamaged, "win@v1: "},
+		{"a newer manifest", manifest(`"format": 1`, `"format": 2`), nil, nil, "win@v1: manifest.json has format 2, this program reads 1"},
+		{"a path for a file", manifest(`"win.bin"`, `"win/bin"`), nil, ErrDamaged, `file "win/bin" in manifest.json`},
+		{"another hash", manifest(`"hash": "`, `"hash": "0`), nil, ErrDamaged, "does not have the hash it names"},
+		{"a changed file", func(r *Registry) error { return os.WriteFile(in(r, "v1", "win.bin"), []byte("x"), 0o644) }, nil, ErrDamaged,
+			"win.bin is not what was published; restore it or promote another version"},
+		{"a version in force that is none", func(r *Registry) error { return os.WriteFile(in(r, currentFile), []byte("../v1 x\n"), 0o644) },
+			func(r *Registry) error { _, err := r.Current("win"); return err }, ErrDamaged, `"../v1 x" is not a version`},
+		{"going back from nothing", func(*Registry) error { return nil }, func(r *Registry) error { _, err := r.Rollback("win"); return err }, ErrNotFound,
+			"roll back win: no such model: win has no version in force"},
+		{"going back from an unknown one", func(*Registry) error { return nil }, func(r *Registry) error { _, err := r.Rollback("loss"); return err }, ErrNotFound,
+			"see 'bellwether models list'"},
+	} {
+		r := open(t)
+		publish(t, r, "win", "one")
+		if err := c.do(r); err != nil {
+			t.Fatal(err)
+		}
+		if c.call == nil {
+			c.call = func(r *Registry) error { _, err := r.Load("win", "1"); return err }
+		}
+		if err := c.call(r); err == nil || !strings.Contains(err.Error(), c.says) || c.kind != nil && !errors.Is(err, c.kind) {
+			t.Errorf("%s: %v\nwant %q", c.name, err, c.says)
+		}
+	}
+}
+
+// A version that cannot be loaded is not gone back to: the one in force stays.
+func TestRollbackToDamage(t *testing.T) {
+	r := open(t)
+	publish(t, r, "win", "one")
+	two := publish(t, r, "win", "two")
+	for _, v := range []string{"1", "2"} {
+		if _, err := r.Promote("win", v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Remove(filepath.Join(r.Dir(), "win", "v1", "win.bin")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Rollback("win"); !errors.Is(err, ErrDamaged) {
+		t.Errorf("went back to a damaged version: %v", err)
+	}
+	if now, err := r.Current("win"); err != nil || now != two {
+		t.Errorf("in force %v, %v; want %v", now, err, two)
+	}
+}
+
+func TestListOfNothing(t *testing.T) {
+	r := open(t)
+	for _, dir := range []string{"Not a name/v1", "empty"} { // what people leave there is no model
+		if err := os.MkdirAll(filepath.Join(r.Dir(), dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"", "win"} {
+		if list, err := r.List(name); err != nil || list == nil || len(list) != 0 {
+			t.Errorf("List(%q) = %#v, %v; want an empty list", name, list, err)
+		}
+	}
+	if _, err := r.List("../up"); !errors.Is(err, ErrName) {
+		t.Errorf("a path for a name: %v", err)
+	}
+}
+
 func TestBadNames(t *testing.T) {
 	r := open(t)
 	for _, name := range []string{"", "..", "a/b", "../x", "Win", ".hidden", strings.Repeat("x", 65), "a\x00b", "a b"} {

@@ -207,7 +207,8 @@ func (m *Model) Points(row []float64) int {
 
 func chance(points int) float64 { return 1 / (1 + math.Exp2(float64(Even-points)/Double)) }
 
-// Predict writes P(Y = 1) of each row.
+// Predict writes P(Y = 1) of each row. Another width than that of training is
+// models.ErrWidth, no rows are models.ErrEmpty.
 func (m *Model) Predict(dst []float64, t *models.Table) error {
 	if err := design.Predictable(t, m.width); err != nil {
 		return fmt.Errorf("scorecard: %w", err)
@@ -255,7 +256,7 @@ func (m *Model) MarshalBinary() ([]byte, error) {
 	return e.Seal(), nil
 }
 
-// Load reads what MarshalBinary wrote.
+// Load reads what MarshalBinary wrote, or answers models.ErrCorrupt.
 func Load(b []byte) (*Model, error) {
 	d := wire.NewDecoder(magic, b)
 	m := &Model{width: d.Int(), start: d.Int(), first: d.Ints()}

@@ -19,7 +19,8 @@ type Purchases struct {
 	Watched []float64 // time from the first purchase to the end of watching
 }
 
-// Check reports the first customer that cannot be.
+// Check reports the first customer that cannot be: repeats are whole, none lies
+// beyond the watching, and a last one is there exactly if there are repeats.
 func (p Purchases) Check() error {
 	n := len(p.Repeats)
 	if n == 0 {
@@ -46,7 +47,8 @@ type BGNBD struct {
 	LogLik         float64
 }
 
-// FitBGNBD maximises the likelihood over the logarithms of the four parameters.
+// FitBGNBD maximises the likelihood over the logarithms of the four parameters;
+// Alpha is in the unit of time of p. Where nobody bought again it is ErrNoEvent.
 func FitBGNBD(ctx context.Context, p Purchases) (*BGNBD, error) {
 	if err := p.Check(); err != nil {
 		return nil, fmt.Errorf("bg/nbd: %w", err)
@@ -138,7 +140,7 @@ func (m *BGNBD) Alive(repeats, last, watched float64) float64 {
 }
 
 // Expected is the number of purchases a customer will make in the next ahead
-// units of time (equation 10).
+// units of time (equation 10): 0 for no time, and never below.
 func (m *BGNBD) Expected(ahead, repeats, last, watched float64) float64 {
 	if ahead <= 0 {
 		return 0

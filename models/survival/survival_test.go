@@ -333,6 +333,28 @@ func TestRefusals(t *testing.T) {
 			_, err := survival.Discrete{Edges: []float64{2, 1}}.Fit(ctx, survival.Data{Time: two, Event: yes}, nil)
 			return err
 		}, nil},
+		"no row discrete": {func() error { return discreteErr(context.Background(), survival.Data{}) }, models.ErrEmpty},
+		"first period": {func() error {
+			return discreteErr(context.Background(), survival.Data{Time: []float64{1, 1}, Event: []bool{false, false}})
+		}, nil},
+		"discrete cancelled": {func() error { return discreteErr(ctx, survival.Data{Time: two, Event: yes}) }, context.Canceled},
+		"lengths": {func() error {
+			_, err := survival.KaplanMeier(survival.Data{Time: two, Event: yes, Weight: []float64{1}})
+			return err
+		}, nil},
+		"weight below 0": {func() error {
+			_, err := survival.KaplanMeier(survival.Data{Time: two, Event: yes, Weight: []float64{1, -1}})
+			return err
+		}, nil},
+		"nobody bought": {func() error { _, err := survival.FitBGNBD(ctx, survival.Purchases{}); return err }, models.ErrEmpty},
+		"lengths of purchases": {func() error {
+			_, err := survival.FitBGNBD(ctx, survival.Purchases{Repeats: two, Last: two, Watched: two[:1]})
+			return err
+		}, nil},
+		"purchases cancelled": {func() error {
+			_, err := survival.FitBGNBD(ctx, survival.Purchases{Repeats: two, Last: two, Watched: []float64{5, 6}})
+			return err
+		}, context.Canceled},
 		"no repeats": {func() error {
 			_, err := survival.FitBGNBD(ctx, survival.Purchases{Repeats: []float64{0}, Last: []float64{0}, Watched: []float64{5}})
 			return err
@@ -351,6 +373,37 @@ func TestRefusals(t *testing.T) {
 func coxErr(ctx context.Context, d survival.Data, x [][]float64) error {
 	_, err := survival.Cox{}.Fit(ctx, d, x)
 	return err
+}
+
+func discreteErr(ctx context.Context, d survival.Data) error {
+	_, err := survival.Discrete{Edges: []float64{2, 3}}.Fit(ctx, d, nil)
+	return err
+}
+
+// The curve only falls, from 1, within its limits; its median is where it first
+// is at most one half.
+func TestCurveFalls(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d, _ := drawData(t)
+		c, err := survival.KaplanMeier(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		was, median := 1.0, math.Inf(1)
+		for at := 0.5; at < 9; at += .5 {
+			s, lo, hi := c.At(at)
+			if !(s <= was && 0 <= lo && lo <= s && s <= hi && hi <= 1) {
+				t.Fatalf("at %v the curve is %v in [%v, %v], before it was %v", at, s, lo, hi, was)
+			}
+			if s <= .5 && math.IsInf(median, 1) {
+				median = at
+			}
+			was = s
+		}
+		if got := c.Median(); got != median {
+			t.Fatalf("median %v, want %v", got, median)
+		}
+	})
 }
 
 func TestConstantColumnSaysNothing(t *testing.T) {

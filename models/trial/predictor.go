@@ -177,8 +177,7 @@ func names(columns []models.Column) []string {
 	return out
 }
 
-// listed writes up to 12 names; one and many go behind a single name and before
-// several.
+// listed writes up to 12 names, and how many there are besides.
 func listed(all []string) string {
 	const most = 12
 	if len(all) > most {

@@ -34,7 +34,8 @@ func (p Params) Learner() gbdt.Learner {
 		RowFraction: p.RowFraction, FeatureFraction: p.FeatureFraction, Targets: gbdt.Targets{Pairs: p.Pairs}}
 }
 
-// Check reports a setting the learner would refuse.
+// Check reports a setting the learner would refuse, with its name and bounds. 0 is
+// the learner's own default.
 func (p Params) Check() error {
 	for _, c := range []struct {
 		name      string

@@ -160,7 +160,7 @@ func (k *Keys) Check(token string) (*Key, error) {
 }
 
 // Add makes a key, writes the file and returns the token, which is shown once
-// and kept nowhere.
+// and kept nowhere. A scope that is none, and none at all, are Invalid.
 func (k *Keys) Add(name string, scopes []string, now time.Time) (token string, key *Key, err error) {
 	for _, s := range scopes {
 		if !slices.Contains(Scopes, s) {
@@ -179,7 +179,8 @@ func (k *Keys) Add(name string, scopes []string, now time.Time) (token string, k
 	return token, key, k.write(append(k.List(), key))
 }
 
-// Revoke ends a key.
+// Revoke ends a key and writes the file; the key stays listed. An id that is not
+// there is NotFound.
 func (k *Keys) Revoke(id string, now time.Time) error {
 	keys := k.List()
 	for i, key := range keys {

@@ -1,61 +1,137 @@
 package gateway
 
 import (
+	"fmt"
+	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"golang.org/x/time/rate"
+	"bellwether/serving"
 )
 
-// TestSignIn goes through the form with keys of every kind, and with the cookie
-// it gives through pages that look and forms that route.
+// visit asks for a page as a browser does, following nothing.
+func (e *edge) visit(method, path, token string, form url.Values, headers ...string) (*http.Response, string) {
+	e.t.Helper()
+	req, err := http.NewRequestWithContext(e.t.Context(), method, e.url+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	if form != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if token != "" {
+		req.AddCookie(&http.Cookie{Name: keyCookie, Value: token})
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return res, string(b)
+}
+
+// echo stands for the pages: it says what reached it.
+var echo = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	if err := r.ParseForm(); err != nil {
+		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
+		return
+	}
+	fmt.Fprintf(w, "page %s %s", r.Method, r.URL.Path)
+})
+
+func TestPagesWantAKey(t *testing.T) {
+	e := edgeOf(t, t.TempDir(), serving.Config{}, Config{Pages: echo, Limits: Limits{Body: 100}}, ScopeRead, ScopeRoute)
+	add := func(scopes ...string) string {
+		token, _, err := e.server.guard.keys.Add("test", scopes, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	reads, routes, ended := add(ScopeRead), add(ScopeRoute), add(ScopeRead)
+	if err := e.server.guard.keys.Revoke(ended[len(tokenPrefix):][:8], time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	some, large := url.Values{"a": {"b"}}, url.Values{"a": {strings.Repeat("b", 200)}}
+	for _, c := range []struct {
+		name, method, path, token string
+		form                      url.Values
+		site                      string // Sec-Fetch-Site
+		code                      int
+		says                      string
+	}{
+		{"a stranger", "GET", "/", "", nil, "", 303, ""},
+		{"a stranger's form", "POST", "/try", "", some, "", 303, ""},
+		{"a stranger looking for style", "GET", "/static/style.css", "", nil, "", 200, "page GET /static/style.css"},
+		{"a stranger at the door", "GET", "/login", "", nil, "", 200, "Sign in with an API key"},
+		{"a key that is none", "GET", "/", "bw_00000000_x", nil, "", 303, ""},
+		{"a revoked key", "GET", "/", ended, nil, "", 303, ""},
+		{"a key that may read", "GET", "/partners", reads, nil, "", 200, "page GET /partners"},
+		{"a key that may read, routing", "POST", "/try", reads, some, "", 403, "lacks the scope route"},
+		{"a key that may only route, looking", "GET", "/", routes, nil, "", 403, "lacks the scope read"},
+		{"a key that may route", "POST", "/try", routes, some, "same-origin", 200, "page POST /try"},
+		{"a form of another site", "POST", "/try", routes, some, "cross-site", 403, "must be sent from a page of this server"},
+		{"a form of a neighbour", "POST", "/try", routes, some, "same-site", 403, "must be sent from a page of this server"},
+		{"a link of another site", "GET", "/", reads, nil, "cross-site", 200, "page GET /"},
+		{"a form too large", "POST", "/try", routes, large, "", 413, "too large"},
+	} {
+		var headers []string
+		if c.site != "" {
+			headers = []string{"Sec-Fetch-Site", c.site}
+		}
+		res, body := e.visit(c.method, c.path, c.token, c.form, headers...)
+		if res.StatusCode != c.code || !strings.Contains(body, c.says) || c.code == 303 && res.Header.Get("Location") != "/login" {
+			t.Errorf("%s: %s to %q: %s; want %d with %q", c.name, res.Status, res.Header.Get("Location"), body, c.code, c.says)
+		}
+		if h := res.Header; !strings.HasPrefix(h.Get("Content-Security-Policy"), "default-src 'none'") || h.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: headers %v", c.name, h)
+		}
+	}
+}
+
+// Signing in gives a cookie that no script and no other site can use.
 func TestSignIn(t *testing.T) {
-	keys, err := OpenKeys(filepath.Join(t.TempDir(), "keys.jsonl"))
+	e := edgeOf(t, t.TempDir(), serving.Config{}, Config{Pages: echo}, ScopeRead)
+	blind, _, err := e.server.guard.keys.Add("crm", []string{ScopeRoute}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	made := map[string]string{"unknown": "bw_nobody_0000", "none": ""}
-	for name, scopes := range map[string][]string{"reads": {ScopeRead}, "routes": {ScopeRoute}, "both": {ScopeRead, ScopeRoute}} {
-		if made[name], _, err = keys.Add(name, scopes, time.Now()); err != nil {
-			t.Fatal(err)
+	for key, code := range map[string]int{"": http.StatusUnauthorized, e.token + "x": http.StatusUnauthorized, blind: http.StatusForbidden} {
+		res, body := e.visit("POST", "/login", "", url.Values{"key": {key}})
+		if res.StatusCode != code || len(res.Cookies()) != 0 || !strings.Contains(body, `name="key"`) {
+			t.Errorf("%q: %s, cookies %v, %.80s", key, res.Status, res.Cookies(), body)
 		}
 	}
-	g := &guard{keys: keys, limits: Limits{}.withDefaults(), now: time.Now, rates: map[string]*rate.Limiter{}}
-	pages := g.pages(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
-	for _, c := range []struct {
-		key          string
-		login        int
-		says         string
-		look, routes int // answers of a page and of a form, with the key as cookie
-	}{
-		{"none", http.StatusUnauthorized, "not known here", http.StatusSeeOther, http.StatusSeeOther},
-		{"unknown", http.StatusUnauthorized, "not known here", http.StatusSeeOther, http.StatusSeeOther},
-		{"routes", http.StatusForbidden, "lacks the scope read", http.StatusForbidden, http.StatusTeapot},
-		{"reads", http.StatusSeeOther, "", http.StatusTeapot, http.StatusForbidden},
-		{"both", http.StatusSeeOther, "", http.StatusTeapot, http.StatusTeapot},
-	} {
-		form := httptest.NewRequest("POST", "/login", strings.NewReader(url.Values{"key": {made[c.key]}}.Encode()))
-		form.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		answer := httptest.NewRecorder()
-		pages.ServeHTTP(answer, form)
-		if answer.Code != c.login || !strings.Contains(answer.Body.String(), c.says) || strings.Contains(answer.Body.String(), `role="alert"`) != (c.says != "") {
-			t.Errorf("%s: signing in gave %d %s", c.key, answer.Code, answer.Body)
-		}
-		if kind := answer.Header().Get("Content-Type"); c.says != "" && kind != "text/html; charset=utf-8" {
-			t.Errorf("%s: a page of type %q", c.key, kind)
-		}
-		for method, want := range map[string]int{"GET": c.look, "POST": c.routes} {
-			r := httptest.NewRequest(method, "/", nil)
-			r.AddCookie(&http.Cookie{Name: keyCookie, Value: made[c.key]})
-			answer := httptest.NewRecorder()
-			if pages.ServeHTTP(answer, r); answer.Code != want {
-				t.Errorf("%s: %s gave %d, want %d", c.key, method, answer.Code, want)
-			}
-		}
+	res, _ := e.visit("POST", "/login", "", url.Values{"key": {" " + e.token + "\n"}})
+	if res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/" || len(res.Cookies()) != 1 {
+		t.Fatalf("signed in: %s %v", res.Status, res.Header)
+	}
+	c := res.Cookies()[0]
+	if !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.MaxAge <= 0 {
+		t.Errorf("cookie %+v", c)
+	}
+	if _, body := e.visit("GET", "/", c.Value, nil); body != "page GET /" {
+		t.Errorf("with the cookie: %s", body)
+	}
+}
+
+// Without keys, pages are open, and forms still have to come from them.
+func TestPagesWithoutKeys(t *testing.T) {
+	e := edgeOf(t, t.TempDir(), serving.Config{}, Config{Pages: echo})
+	if _, body := e.visit("POST", "/try", "", url.Values{}); body != "page POST /try" {
+		t.Errorf("a form: %s", body)
+	}
+	if res, _ := e.visit("POST", "/try", "", url.Values{}, "Sec-Fetch-Site", "cross-site"); res.StatusCode != http.StatusForbidden {
+		t.Errorf("a form of another site: %s", res.Status)
 	}
 }

@@ -80,7 +80,8 @@ type Server struct {
 	tls     *tls.Config
 }
 
-// New makes a server; nothing listens yet.
+// New makes a server; nothing listens yet. Key and certificate files that cannot
+// be read are errors here.
 func New(engine *serving.Engine, c Config) (*Server, error) {
 	c.Limits = c.Limits.withDefaults()
 	if c.Log == nil {
@@ -112,7 +113,8 @@ func New(engine *serving.Engine, c Config) (*Server, error) {
 	return s, nil
 }
 
-// Handler answers everything HTTP.
+// Handler answers everything HTTP: the API under /v1/, its description, the side
+// doors for machines (/livez, /readyz, /metrics) and, if there are any, pages.
 func (s *Server) Handler() (http.Handler, error) {
 	api := runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, newJSON()),

@@ -43,21 +43,28 @@ type edge struct {
 // newEdge starts one with a key of the given scopes; no scopes, no keys.
 func newEdge(t *testing.T, limits Limits, scopes ...string) *edge {
 	t.Helper()
+	return edgeOf(t, t.TempDir(), serving.Config{}, Config{Limits: limits}, scopes...)
+}
+
+// edgeOf is newEdge over a directory of models, with an engine and a server told
+// more.
+func edgeOf(t *testing.T, dir string, told serving.Config, c Config, scopes ...string) *edge {
+	t.Helper()
 	st, err := store.Open("", store.Options{InMemory: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	models, err := registry.Open(t.TempDir())
+	models, err := registry.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	engine, err := serving.Start(t.Context(), st, models, serving.Config{})
+	engine, err := serving.Start(t.Context(), st, models, told)
 	if err != nil {
 		t.Fatal(err)
 	}
 	e := &edge{t: t, log: &bytes.Buffer{}, spans: tracetest.NewInMemoryExporter()}
 	traces := trace.NewTracerProvider(trace.WithSyncer(e.spans))
-	c := Config{Limits: limits, Log: slog.New(slog.NewJSONHandler(e.log, nil)), Tracer: traces}
+	c.Log, c.Tracer = slog.New(slog.NewJSONHandler(e.log, nil)), traces
 	if len(scopes) > 0 {
 		c.Keys = filepath.Join(t.TempDir(), "keys.jsonl")
 		keys, err := OpenKeys(c.Keys)

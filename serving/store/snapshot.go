@@ -41,7 +41,8 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// SaveSnapshot writes a snapshot and removes all but the newest few.
+// SaveSnapshot writes a snapshot and removes all but the newest few. Without room
+// for it on the disk nothing is written, and the error is Exhausted.
 func (s *Store) SaveSnapshot(snap Snapshot) error {
 	size := uint64(0)
 	for _, p := range snap.Parts {

@@ -323,7 +323,8 @@ func (s *Store) Get(k Key) ([]byte, error) {
 	return s.read(k)
 }
 
-// Item returns the log item at a position, staged or on disk.
+// Item returns the log item at a position, staged or on disk. A position without
+// one is an Internal error: who asks has read it somewhere.
 func (s *Store) Item(pos uint64) (Item, error) {
 	b, err := s.Get(itemKey(pos))
 	if err != nil {

@@ -3,13 +3,17 @@ package web
 import (
 	"context"
 	"fmt"
+	"html"
+	"html/template"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +21,7 @@ import (
 	"bellwether/models/registry"
 	"bellwether/serving"
 	"bellwether/serving/store"
+	"bellwether/serving/web/page"
 
 	"github.com/chromedp/chromedp"
 )
@@ -24,15 +29,21 @@ import (
 // newSite serves the pages over a real engine with a few partners.
 func newSite(t *testing.T) (*serving.Engine, string) {
 	t.Helper()
+	return siteOf(t, t.TempDir(), serving.Config{})
+}
+
+// siteOf is newSite over a directory of models, with an engine told more.
+func siteOf(t *testing.T, dir string, told serving.Config) (*serving.Engine, string) {
+	t.Helper()
 	st, err := store.Open("", store.Options{InMemory: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	models, err := registry.Open(t.TempDir())
+	models, err := registry.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	engine, err := serving.Start(t.Context(), st, models, serving.Config{})
+	engine, err := serving.Start(t.Context(), st, models, told)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,6 +159,129 @@ func TestWhy(t *testing.T) {
 	res, err := http.Get(at + "/why?contrast=nobody")
 	if code, body := fetch(t, res, err); code != 404 || !strings.Contains(body, "there was no partner") {
 		t.Errorf("of an unknown partner: %d %s", code, body)
+	}
+}
+
+// Every link leads to a page, whatever partners are called.
+func TestLinksLead(t *testing.T) {
+	engine, site := newSite(t)
+	for _, id := range []record.PartnerID{"50%25 & more?", "a#b", `"quoted"`, "../models", "ä b"} {
+		if _, err := engine.UpsertPartner(t.Context(), &record.Partner{ID: id}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := engine.Route(t.Context(), &record.Lead{ID: "l1", CreatedAt: time.Now().UTC()}, serving.RouteOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	why := "/decisions/" + string(r.Decision.ID) + "/why?contrast=a%23b"
+	link := regexp.MustCompile(`href="(/[^"]*)"`)
+	seen := map[string]bool{"/docs": true} // the gateway's
+	for todo := []string{"/", why}; len(todo) > 0; todo = todo[1:] {
+		if seen[todo[0]] {
+			continue
+		}
+		seen[todo[0]] = true
+		res, err := http.Get(site + todo[0])
+		code, body := fetch(t, res, err)
+		if code != http.StatusOK || res.Request.URL.RequestURI() != todo[0] {
+			t.Errorf("%s: %d at %s", todo[0], code, res.Request.URL)
+		}
+		for _, m := range link.FindAllStringSubmatch(body, -1) {
+			todo = append(todo, html.UnescapeString(m[1]))
+		}
+	}
+	for _, want := range []string{"/at-risk", "/partners/p%2F0", "/partners/..%2Fmodels", "/partners/a%23b", "/decisions/" + string(r.Decision.ID)} {
+		if !seen[want] {
+			t.Errorf("no link to %s", want)
+		}
+	}
+}
+
+// The page of a partner and that of all at risk say of it what the engine knows.
+func TestStandingsAreShown(t *testing.T) {
+	var now atomic.Int64
+	now.Store(time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC).UnixNano())
+	clock := func() time.Time { return time.Unix(0, now.Load()) }
+	engine, site := siteOf(t, t.TempDir(), serving.Config{Clock: clock, PollEvery: time.Millisecond})
+	for i := range 12 {
+		now.Add(int64(time.Hour))
+		r, err := engine.Route(t.Context(), &record.Lead{ID: record.LeadID(fmt.Sprint("l", i)), CreatedAt: clock().UTC()}, serving.RouteOptions{})
+		if err == nil {
+			_, err = engine.Accept(t.Context(), r.Decision.ID)
+		}
+		if err == nil {
+			_, err = engine.Outcome(t.Context(), serving.Outcome{Decision: r.Decision.ID, Won: true, Amount: record.Money{Amount: 1_234_567, Currency: "EUR"}})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	get := func(path string) string {
+		res, err := http.Get(site + path)
+		code, body := fetch(t, res, err)
+		if code != http.StatusOK {
+			t.Fatalf("GET %s: %d", path, code)
+		}
+		return body
+	}
+	now.Add(int64(24 * time.Hour))
+	var all []record.Standing
+	for deadline := time.Now().Add(10 * time.Second); len(all) < 3 || all[0].Activity == nil || all[0].At.Day() != 3; {
+		all, _ = engine.AtRisk(t.Context(), serving.AtRiskQuery{})
+		if time.Now().After(deadline) {
+			t.Fatalf("not judged: %+v", all)
+		}
+	}
+	report := get("/at-risk")
+	if !strings.Contains(report, "3 partners, highest value at risk first.") || !strings.Contains(report, "Alpina &amp; Söhne &lt;IT&gt;") {
+		t.Errorf("the report does not name its partners: %s", report)
+	}
+	for _, s := range all {
+		own := get("/partners/" + url.PathEscape(string(s.Partner)))
+		for _, want := range append([]string{page.Money(s.ValueAtRisk), s.Action}, texts(s.Drivers)...) {
+			if want = template.HTMLEscapeString(want); !strings.Contains(report, want) || !strings.Contains(own, want) {
+				t.Errorf("%s: %q is not said on both pages", s.Partner, want)
+			}
+		}
+		if !strings.Contains(report, `href="/partners/`+url.PathEscape(string(s.Partner))+`"`) || strings.Count(own, `class="spark"`) != 1 || !strings.Contains(own, "<h2>Figures</h2>") {
+			t.Errorf("%s: the pages lack a link, the weeks or the figures:\n%s", s.Partner, own)
+		}
+	}
+}
+
+func texts(drivers []record.Driver) (list []string) {
+	for _, d := range drivers {
+		list = append(list, d.Text)
+	}
+	return list
+}
+
+// The page of models shows what their cards say, in force or not.
+func TestModelsAreShown(t *testing.T) {
+	dir := t.TempDir()
+	reg, err := registry.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	card := registry.Card{Task: "win", Learner: "gbdt", Rows: 4321, AUC: 0.7654, AUCLo: 0.7, AUCHi: 0.8}
+	if _, err = reg.Publish("win", map[string][]byte{"win.bin": []byte("no model")}, card); err == nil {
+		_, err = reg.Promote("win", "1")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine, site := siteOf(t, dir, serving.Config{})
+	list, err := engine.Models(t.Context())
+	if err != nil || list[0].Refused == "" {
+		t.Fatalf("models %+v, %v", list, err)
+	}
+	res, err := http.Get(site + "/models")
+	code, body := fetch(t, res, err)
+	for _, want := range []string{">win<", ">v1<", ">gbdt<", ">0.765<", "0.700 to 0.800", ">4321<", "current<br>", `class="bad">` + template.HTMLEscapeString(list[0].Refused)} {
+		if code != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("%d without %q: %s", code, want, body)
+		}
 	}
 }
 

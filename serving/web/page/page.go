@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"math"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"bellwether/datasets/record"
@@ -46,6 +47,7 @@ var funcs = template.FuncMap{
 	"money":   Money,
 	"bar":     bar,
 	"spark":   Spark,
+	"path":    func(id record.PartnerID) string { return url.PathEscape(string(id)) },
 	"join":    func(list []string) string { return strings.Join(list, ", ") },
 }
 
@@ -73,7 +75,7 @@ func Fail(w http.ResponseWriter, err error) {
 		code, title = http.StatusNotFound, "Not found"
 	case record.Precondition, record.Conflict:
 		code, title = http.StatusConflict, "Not any more"
-	case record.Unavailable:
+	case record.Unavailable, record.Exhausted:
 		code, title = http.StatusServiceUnavailable, "Not now"
 	}
 	text := "The server's log has more."
@@ -117,8 +119,10 @@ func between(lo, hi float64) string {
 // Words writes a code, such as no_capacity, as words.
 func Words(code string) string { return strings.ReplaceAll(code, "_", " ") }
 
-// Grouped rounds to whole units and groups thousands.
+// Grouped rounds to whole units, halves to even, and groups thousands. What
+// rounds to nothing has no sign.
 func Grouped(x float64) string {
+	x = math.RoundToEven(x)
 	s := fmt.Sprintf("%.0f", math.Abs(x))
 	for i := len(s) - 3; i > 0; i -= 3 {
 		s = s[:i] + narrow + s[i:]
