@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"bellwether/datasets"
@@ -181,7 +182,7 @@ func (d *demo) train(ctx context.Context, src dirSource) (*trained, error) {
 // hold too little to learn from: the demo goes on without that model.
 func (d *demo) publish(dir string, r *trial.Report, m published) error {
 	if m.pred == nil || !r.Gate.Passed {
-		d.say("The %s model is not published: %v.", m.name, r.Gate.Reasons)
+		d.say("The %s model is not published: %s.", m.name, strings.Join(r.Gate.Reasons, "; "))
 		return nil
 	}
 	if err := publishModel(dir, r, m); err != nil {
