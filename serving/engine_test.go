@@ -400,6 +400,9 @@ func TestOutcomes(t *testing.T) {
 	if again, err = b.Outcome(ctx, Outcome{ID: "crm-7", Decision: r.Decision.ID, Won: true, Supersedes: lost.Event}); err != nil || !again.Repeat {
 		t.Fatalf("the correction again: %+v, %v", again, err)
 	}
+	if again, err = b.Outcome(ctx, Outcome{Decision: r.Decision.ID, Won: true, Supersedes: lost.Event}); err != nil || !again.Repeat {
+		t.Fatalf("the correction again, without its id: %+v, %v", again, err)
+	}
 	_, err = b.Outcome(ctx, Outcome{ID: "crm-7", Decision: r.Decision.ID})
 	want(t, err, record.Conflict, "crm-7")
 	_, err = b.Outcome(ctx, Outcome{Decision: r.Decision.ID, Reason: "price", Supersedes: lost.Event})

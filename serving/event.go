@@ -273,12 +273,13 @@ func (e *Engine) outcomeInForce(key store.Key, seen *admissions) (*record.Event,
 	return e.event(record.EventID(id))
 }
 
-// contradicts compares an outcome with the one in force.
+// contradicts compares an outcome with the one in force. A correction sent again
+// names what that one corrected.
 func contradicts(old, ev *record.Event) (repeat bool, err error) {
 	if ev.Supersedes == old.ID {
 		return false, nil
 	}
-	if ev.Supersedes == "" && old.Type == ev.Type && old.Amount == ev.Amount && old.Reason == ev.Reason && slices.Equal(old.Products, ev.Products) {
+	if (ev.Supersedes == "" || ev.Supersedes == old.Supersedes) && old.Type == ev.Type && old.Amount == ev.Amount && old.Reason == ev.Reason && slices.Equal(old.Products, ev.Products) {
 		return true, nil
 	}
 	return false, &record.Error{Kind: record.Conflict, Field: "supersedes",
