@@ -1,6 +1,10 @@
 package gateway
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
 	"maps"
 	"math"
 	"slices"
@@ -49,6 +53,24 @@ func (j *jsonMarshaler) Marshal(v any) ([]byte, error) {
 	var err error
 	w.b, err = j.MarshalAppend(w.b[:0], m)
 	return slices.Clone(w.b), err
+}
+
+// NewDecoder implements runtime.Marshaler: what stands behind a body's message is
+// an error, where JSONPb would leave it unread.
+func (j *jsonMarshaler) NewDecoder(r io.Reader) runtime.Decoder {
+	return runtime.DecoderFunc(func(v any) error {
+		b, err := io.ReadAll(r)
+		if err == nil && len(bytes.TrimSpace(b)) == 0 {
+			err = io.EOF
+		}
+		if err == nil {
+			err = j.Unmarshal(b, v)
+		}
+		if err == nil && !json.Valid(b) {
+			err = errors.New("something stands behind the JSON value: one request, one value")
+		}
+		return err
+	})
 }
 
 // jsonWriter appends fields to b as protojson writes them.

@@ -315,6 +315,8 @@ func TestProblems(t *testing.T) {
 		"unknown field":    {"POST", "/v1/route", `{"lead":{"id":"x","colour":"red"}}`, 400, "invalid", ""},
 		"wrong type":       {"POST", "/v1/route", `{"lead":{"id":7}}`, 400, "invalid", ""},
 		"not JSON":         {"POST", "/v1/route", `{"lead":`, 400, "invalid", ""},
+		"more than JSON":   {"POST", "/v1/route", `{"lead":{"id":"t","created_at":"2026-01-01T00:00:00Z"}} more`, 400, "invalid", ""},
+		"two leads":        {"POST", "/v1/route", `{"lead":{"id":"t","created_at":"2026-01-01T00:00:00Z"}}{"lead":{"id":"u"}}`, 400, "invalid", ""},
 		"NaN":              {"POST", "/v1/route", `{"lead":{"id":"x","attributes":{"n":NaN}}}`, 400, "invalid", ""},
 		"a BOM":            {"POST", "/v1/route", "\ufeff{}", 400, "invalid", ""},
 		"invalid UTF-8":    {"POST", "/v1/route", "{\"lead\":{\"id\":\"\xff\"}}", 400, "invalid", ""},
