@@ -139,9 +139,10 @@ func driverText(f *features.Feature, x, median float64) string {
 	case f.Unit == "days" && strings.HasPrefix(f.Meaning, "since "):
 		return "not once so far: " + strings.TrimPrefix(f.Meaning, "since ")
 	}
+	meaning, _, _ := strings.Cut(f.Meaning, ", negative once") // which a reader of the sentence sees
 	text := f.Meaning + ": " + value
 	if strings.HasPrefix(f.Meaning, "since ") || strings.HasPrefix(f.Meaning, "until ") {
-		text = value + " " + f.Meaning
+		text = value + " " + meaning
 	}
 	if !math.IsNaN(median) && quantity(f.Unit, median) != value {
 		text += " (usual: " + quantity(f.Unit, median) + ")"

@@ -122,7 +122,11 @@ func (s *ReportRow) fields() []string {
 	for i := range maxReasons {
 		text := ""
 		if i < len(s.Drivers) {
-			text = guarded(s.Drivers[i].Text)
+			text = s.Drivers[i].Text
+			if s.Drivers[i].Effect < 0 {
+				text = "lowers the risk: " + text
+			}
+			text = guarded(text)
 		}
 		line = append(line, text)
 	}

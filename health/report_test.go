@@ -16,7 +16,8 @@ func report(t *testing.T) *Report {
 	a, st := small()
 	standings := a.ready(t).Assess(st, map[record.PartnerID]float64{"busy": 0.1}, date("2025-09-01"))
 	standings[0].Action = "=SUM(A1)" // not from a partner: ours, left alone
-	standings[1].Drivers[0].Text = "=1+1"
+	standings[1].Drivers[0].Text, standings[1].Drivers[0].Effect = "=1+1", 0.5
+	standings[1].Drivers[1].Text, standings[1].Drivers[1].Effect = "a long contract", -0.25
 	return NewReport(standings, func(id record.PartnerID) *record.Partner {
 		return &record.Partner{ID: id, Name: "=<script>" + string(id), Tier: "gold", Home: record.Place{Region: "North"}}
 	})
@@ -89,6 +90,9 @@ func TestCSV(t *testing.T) {
 	}
 	if got := lines[2][column("reason_1")]; lines[2][column("partner")] != "fresh" || got != "'=1+1" {
 		t.Errorf("a reason that looks like a formula is written %q in the line of %s", got, lines[2][0])
+	}
+	if got := lines[2][column("reason_2")]; got != "lowers the risk: a long contract" {
+		t.Errorf("a reason against is written %q", got)
 	}
 	last := lines[3]
 	if last[column("partner")] != "quiet" || last[column("name")] != "'=<script>quiet" || last[column("value_at_risk")] != "1300.00" || last[column("currency")] != "BRL" {
