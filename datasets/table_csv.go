@@ -123,7 +123,11 @@ func (s *csvTable) infer(o TableOptions, sum hash.Hash, info *TableInfo) (guesse
 		return nil, 0, errors.New("the file is empty")
 	}
 	if info.Bad > 0 && float64(info.Bad) > maxBadShare*float64(rows+info.Bad) {
-		return nil, 0, fmt.Errorf("%d of %d rows cannot be read; line %d: %s; is the separator right (--sep)?", info.Bad, rows+info.Bad, info.BadRows[0].Line, info.BadRows[0].Reason)
+		first, hint := info.BadRows[0], "; is the separator right (--sep)?"
+		if strings.HasSuffix(first.Reason, notUTF8) {
+			hint = ""
+		}
+		return nil, 0, fmt.Errorf("%d of %d rows cannot be read; line %d: %s%s", info.Bad, rows+info.Bad, first.Line, first.Reason, hint)
 	}
 	return guesses, rows, nil
 }
@@ -183,6 +187,8 @@ func excerpt(s string) string {
 	return s
 }
 
+const notUTF8 = "is not UTF-8 (save the file as UTF-8)"
+
 // each calls f with every row of UTF-8 whose number of cells is the header's, the
 // header first, and bad with the others. cells is used again for the next row.
 func (s *csvTable) each(o TableOptions, sum hash.Hash, f func(line int, header bool, cells []string) error, bad func(line int, reason string)) error {
@@ -223,7 +229,7 @@ func (s *csvTable) each(o TableOptions, sum hash.Hash, f func(line int, header b
 		}
 		header := width == 0
 		if j := slices.IndexFunc(cells, func(c string) bool { return !utf8.ValidString(c) }); j >= 0 && !header { // begin looks at the header
-			bad(line, fmt.Sprintf("column %d, %q, is not UTF-8 (save the file as UTF-8)", j+1, excerpt(cells[j])))
+			bad(line, fmt.Sprintf("column %d, %q, %s", j+1, excerpt(cells[j]), notUTF8))
 			continue
 		}
 		width = len(cells)
