@@ -55,7 +55,7 @@ func featuresCommand(s *streams) *cobra.Command {
 			fmt.Fprintf(s.Err, "%d offer rows and %d month rows of %d features from %d events, %s to %s\n", m.Stats.Offers, m.Stats.Months,
 				len(m.Features), m.Stats.Events, m.Stats.From.Format("2006-01-02"), m.Stats.To.Format("2006-01-02"))
 			if n := m.Stats.LateOffers + m.Stats.NoLead; n > 0 {
-				fmt.Fprintf(s.Err, "%d offers have no row: %d became known more than a day late, %d are of leads that are not in the data\n", n, m.Stats.LateOffers, m.Stats.NoLead)
+				fmt.Fprintf(s.Err, "%d offers have no row: %d became known more than a day late, %d are of a lead not known then: not in the data, created after the offer, or long before it and never offered since\n", n, m.Stats.LateOffers, m.Stats.NoLead)
 			}
 			if asJSON {
 				return json.NewEncoder(s.Out).Encode(m)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -32,7 +33,7 @@ model rules out all labels but one at that level, 0 where a person should decide
 			if job.sep, err = separator(sep); err != nil {
 				return err
 			}
-			return job.run(s)
+			return job.run(c.Context(), s)
 		},
 	}
 	c.Flags().StringVar(&job.dir, "models", "", "directory of models")
@@ -51,7 +52,7 @@ type predictJob struct {
 	level               float64 // 0: no column sure
 }
 
-func (j *predictJob) run(s *streams) error {
+func (j *predictJob) run(ctx context.Context, s *streams) error {
 	if filepath.Clean(j.in) == filepath.Clean(j.out) {
 		return usageError{fmt.Errorf("--out is --in: name another file, the scored table does not replace the one it was made of")}
 	}
@@ -68,6 +69,9 @@ func (j *predictJob) run(s *streams) error {
 	if err != nil {
 		return err
 	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	scored := make([]trial.Probability, t.Len())
 	if err := p.Predict(scored, t); err != nil {
 		return fmt.Errorf("%s with %s: %w", j.in, a.Version, err)
@@ -75,6 +79,9 @@ func (j *predictJob) run(s *streams) error {
 	added, err := j.columns(p, scored)
 	if err != nil {
 		return fmt.Errorf("%s: %w", a.Version, err)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
 	if err := datasets.AppendColumns(j.in, j.out, datasets.TableOptions{Sep: j.sep}, added); err != nil {
 		return err

@@ -103,7 +103,7 @@ func (f *reportFlags) run(ctx context.Context, s *streams) error {
 	money.warn(s.Err, used)
 	warnOther(s.Err, used, options)
 	if f.models != "" && !at.IsZero() {
-		warnAhead(s.Err, f.models, at)
+		warnAhead(s.Err, f.models, "churn", at)
 	}
 	if err := f.write(s.Out, r); err != nil {
 		return fmt.Errorf("report: %w", err)
@@ -155,19 +155,19 @@ func loadChurn(dir string) (*health.Assessor, error) {
 	return readChurn(a)
 }
 
-// warnAhead says that the churn model in force had learned from what came after
-// a report's time.
-func warnAhead(w io.Writer, dir string, at time.Time) {
+// warnAhead says that a model in force had learned from what came after the time
+// it is asked about.
+func warnAhead(w io.Writer, dir, name string, at time.Time) {
 	reg, err := openModels(dir)
 	if err != nil {
 		return // whoever judges by it has said so
 	}
-	v, err := reg.Load("churn", "")
+	v, err := reg.Load(name, "")
 	if err != nil {
 		return
 	}
 	if at.Before(v.Card.To) {
-		fmt.Fprintf(w, "warning: %s learned from partners up to %s: as of %s it judges by what was not known then\n", v, v.Card.To.Format(time.DateOnly), at.Format(time.DateOnly))
+		fmt.Fprintf(w, "warning: %s learned from what was known up to %s: as of %s it judges by what was not known then\n", v, v.Card.To.Format(time.DateOnly), at.Format(time.DateOnly))
 	}
 }
 
@@ -217,6 +217,9 @@ func atRisk(ctx context.Context, src features.Source, models string, options fea
 	st, stats, err := features.Replay(ctx, observedSource{src, a.History.Observe}, a.Set, features.ReplayOptions{Until: at}, features.Sink{})
 	if err != nil {
 		return nil, options, err
+	}
+	if stats.Events == 0 && !at.IsZero() {
+		return nil, options, record.Errorf(record.Invalid, "report", "nothing was known by %s: the data begins later; name a later --at", at.Format(time.DateOnly))
 	}
 	if at.IsZero() {
 		at = stats.To.UTC().Truncate(24*time.Hour).AddDate(0, 0, 1)

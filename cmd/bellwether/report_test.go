@@ -118,6 +118,7 @@ func TestWrongPathsAreRefused(t *testing.T) {
 		}
 	}
 	for want, args := range map[string][]string{
+		"the data begins later":        {"report", "at-risk", "--data", world, "--at", "2020-01-01", "--format", "csv", "--out", "-"},
 		"is not a directory of models": {"report", "at-risk", "--data", world, "--models", models, "--format", "csv", "--out", "-"},
 		models + " is not":             {"route", "--data", world, "--models", models, "--lead", lead},
 		"--models " + models + " is":   {"predict", "--models", models, "--model", "win", "--in", table, "--out", filepath.Join(dir, "o.csv")},
@@ -147,7 +148,7 @@ func TestWarnsOfAReportBehindItsModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	for at, want := range map[string]string{
-		"2026-03-01": "warning: " + v.String() + " learned from partners up to 2026-05-01: as of 2026-03-01 it judges by what was not known then\n",
+		"2026-03-01": "warning: " + v.String() + " learned from what was known up to 2026-05-01: as of 2026-03-01 it judges by what was not known then\n",
 		"2026-05-01": "",
 		"2026-06-01": "",
 	} {
@@ -156,7 +157,7 @@ func TestWarnsOfAReportBehindItsModel(t *testing.T) {
 			t.Fatal(err)
 		}
 		var said strings.Builder
-		if warnAhead(&said, dir, day); said.String() != want {
+		if warnAhead(&said, dir, "churn", day); said.String() != want {
 			t.Errorf("as of %s it says %q, want %q", at, said.String(), want)
 		}
 	}

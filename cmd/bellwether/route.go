@@ -80,6 +80,9 @@ func (f *routeFlags) run(ctx context.Context, s *streams) error {
 	}
 	money.warn(s.Err, router.Set.Options())
 	warnOther(s.Err, router.Set.Options(), config.Policy.Conversion())
+	if f.models != "" && !now.IsZero() {
+		warnAhead(s.Err, f.models, "win", now)
+	}
 	printDecision(s.Err, d, router.Index)
 	if f.json {
 		return writeJSON(s.Out, d)

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -74,6 +77,15 @@ func TestTrainTablePredictAndRollBack(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
 	if len(lines) != 2001 || lines[0] != "account;amount;region;created;result;p;lo;hi" || strings.Count(lines[1], ";") != 7 {
 		t.Errorf("%d lines, %s, %s", len(lines), lines[0], lines[1])
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	job := predictJob{dir: dir, model: "deals-2024@v1", in: in, out: filepath.Join(dir, "stopped.csv"), sep: ';'}
+	if err := job.run(stopped, &streams{Err: new(bytes.Buffer)}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a prediction that was stopped: %v", err)
+	}
+	if _, err := os.Stat(job.out); err == nil {
+		t.Error("it wrote its table all the same")
 	}
 	if code, _, errs := called("predict", "--models", dir, "--model", "deals-2024@v1", "--in", in, "--sep", ";", "--out", scored, "--level", "0.9"); code != 0 {
 		t.Fatalf("predict: %s", errs)
