@@ -53,6 +53,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+	"github.com/dgraph-io/ristretto/v2/z"
 )
 
 // Format is the version of the key layout and of what the values hold.
@@ -174,6 +175,14 @@ func Open(dir string, o Options) (*Store, error) {
 		bo = bo.WithDir("").WithValueDir("").WithInMemory(true).WithSyncWrites(false).WithValueThreshold(1 << 20)
 	}
 	db, err := badger.Open(bo)
+	// A process that was killed while Badger made a file leaves it empty. Badger then
+	// gives it its size, which is all it lacks, but answers with an error: once for
+	// the file of a table in memory and once for one of values.
+	for range 2 {
+		if err != nil && strings.Contains(err.Error(), z.NewFile.Error()) {
+			db, err = badger.Open(bo)
+		}
+	}
 	if err != nil {
 		return nil, openError(dir, err)
 	}

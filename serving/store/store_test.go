@@ -263,6 +263,36 @@ func TestOpenMustExist(t *testing.T) {
 	open(t, dir, Options{MustExist: true})
 }
 
+// A process killed while Badger makes a file leaves it empty: the next start opens
+// the store all the same, with all that was in it.
+func TestOpenAfterAKilledRotation(t *testing.T) {
+	for name, files := range map[string][]string{
+		"of a table":   {"00099.mem"},
+		"of values":    {"000099.vlog"},
+		"of both":      {"00099.mem", "000099.vlog"},
+		"at the first": {"00001.mem", "000001.vlog"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if name != "at the first" {
+				s := open(t, dir, Options{})
+				stage(s, "kept")
+				flush(t, s)
+				s.Close()
+			}
+			for _, f := range files {
+				if err := os.WriteFile(filepath.Join(dir, f), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s := open(t, dir, Options{})
+			if has(t, s, "kept") != (name != "at the first") {
+				t.Error("what was kept is not there")
+			}
+		})
+	}
+}
+
 func TestOpenAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
