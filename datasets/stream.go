@@ -104,7 +104,6 @@ func keyHash(key []byte) uint64 { return max(1, xxhash.Sum64(key)) }
 // that does not grow with their number: each of 256 buckets keeps a block and appends
 // it to one temporary file when full.
 type hashBuckets struct {
-	dir    string // for the temporary file
 	open   [256][]uint64
 	blocks [256][]int64 // where in the file each bucket's full blocks begin
 	file   *os.File
@@ -122,7 +121,7 @@ func (b *hashBuckets) add(h uint64) error {
 		return nil
 	}
 	if b.file == nil {
-		f, err := os.CreateTemp(b.dir, "bellwether-ids-*")
+		f, err := os.CreateTemp("", "bellwether-ids-*")
 		if err != nil {
 			return tempError(err)
 		}
