@@ -167,17 +167,16 @@ func benchFeatures(ctx context.Context, s *streams, f *benchFlags) error {
 	}
 	set, rows := features.NewSet(schema, features.Options{}), 0
 	count := func(r *features.Rows) error { rows += len(r.Keys); return nil }
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
 	began := time.Now()
 	_, stats, err := features.Replay(ctx, src, set, features.ReplayOptions{}, features.Sink{Offers: count, Months: count})
 	if err != nil {
 		return err
 	}
 	took := time.Since(began)
-	runtime.ReadMemStats(&after)
+	var held runtime.MemStats
+	runtime.ReadMemStats(&held)
 	fmt.Fprintf(s.Out, "BenchmarkFeatures/partners=%d/events=%d\t1\t%d ns/op\t%.0f events/s\t%.0f rows/s\t%.0f MB-held\n", or(f.partners, 1000), stats.Events,
-		took.Nanoseconds(), float64(stats.Events)/took.Seconds(), float64(rows)/took.Seconds(), float64(after.Sys)/1e6)
+		took.Nanoseconds(), float64(stats.Events)/took.Seconds(), float64(rows)/took.Seconds(), float64(held.Sys-held.HeapReleased)/1e6)
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"bellwether/datasets/record"
+	"bellwether/features"
 
 	"github.com/spf13/cobra"
 )
@@ -30,6 +31,7 @@ type usageError struct{ error }
 func (e usageError) Unwrap() error { return e.error }
 
 func main() {
+	features.HugePages()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	os.Exit(run(ctx, os.Args[1:], &streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
