@@ -25,7 +25,7 @@ func TestIntervalsHoldInTheWorld(t *testing.T) {
 	if testing.Short() {
 		t.Skip("makes a world and trains on it")
 	}
-	cfg := synth.Config{Partners: 100, Leads: 9_000, Seed: 301, DriftDay: -1}
+	cfg := synth.Config{Partners: 80, Leads: 9_000, Seed: 301, DriftDay: -1}
 	world, data, quiet := synth.New(cfg), filepath.Join(t.TempDir(), "world"), &streams{Err: io.Discard, Out: io.Discard}
 	if err := writeWorld(t.Context(), quiet, world, data, datasets.Parquet, int64(cfg.Leads)); err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func (r *shownOfPartner) holds() bool {
 	return math.Abs(over) <= math.Hypot(reach, calibrate.Z*math.Sqrt(chance))
 }
 
-// truthOfPartners has every fourth lead after training decided as the engine does,
+// truthOfPartners has every second lead after training decided as the engine does,
 // and asks the world about its candidates.
 func truthOfPartners(t *testing.T, world *synth.World, src features.Source, m *winModel) map[record.PartnerID]*shownOfPartner {
 	t.Helper()
@@ -118,7 +118,7 @@ func truthOfPartners(t *testing.T, world *synth.World, src features.Source, m *w
 			state.Observe(&c.events[next])
 			index.Observe(&c.events[next])
 		}
-		if i%4 == 0 && !lead.CreatedAt.Before(c.from) {
+		if i%2 == 0 && !lead.CreatedAt.Before(c.from) {
 			state.Advance(lead.CreatedAt)
 			index.Advance(lead.CreatedAt)
 			d, err := router.Route(lead, state, routing.Request{Now: lead.CreatedAt, Seed: 1, ID: record.DecisionID(lead.ID)}, &routing.Case{})
