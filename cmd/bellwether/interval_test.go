@@ -22,8 +22,8 @@ import (
 // have at a rate within the mean of their intervals, give or take what chance
 // does to that many partners.
 func TestIntervalsHoldInTheWorld(t *testing.T) {
-	if testing.Short() {
-		t.Skip("makes a world and trains on it")
+	if testing.Short() || raceEnabled {
+		t.Skip("makes a world and trains on it, one thing after another")
 	}
 	cfg := synth.Config{Partners: 80, Leads: 9_000, Seed: 301, DriftDay: -1}
 	world, data, quiet := synth.New(cfg), filepath.Join(t.TempDir(), "world"), &streams{Err: io.Discard, Out: io.Discard}
