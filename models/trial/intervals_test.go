@@ -63,6 +63,28 @@ func TestIntervalsAreOfThoseNamed(t *testing.T) {
 	}
 }
 
+// By hand: of many rows at 0.5 in [0.3, 0.9], what may come true of each of those
+// named is told by either end.
+func TestIntervalsHaveTwoSides(t *testing.T) {
+	const each = 400
+	for _, c := range []struct{ rate, held float64 }{{0.2, 0}, {0.35, 1}, {0.5, 1}, {0.85, 1}, {0.97, 0}} {
+		table := &models.Table{Columns: []models.Column{{Name: "who"}}, X: [][]float64{nil}}
+		var said []Probability
+		for i := range each {
+			y := 0.0
+			if float64(i) < c.rate*each {
+				y = 1
+			}
+			table.X[0], table.Y, said = append(table.X[0], 7), append(table.Y, y), append(said, Probability{0.5, 0.3, 0.9})
+		}
+		table.X[0][0], table.Y[0] = math.NaN(), 1 // nobody's
+		r := &run{Config: Config{Whose: "who"}, tables: tables{test: table}}
+		if k := r.intervals(said); k.Of != 1 || float64(k.Held.Value) != c.held || math.Abs(float64(k.Width)-0.6) > 1e-9 {
+			t.Errorf("rate %v: %+v", c.rate, k)
+		}
+	}
+}
+
 func rawOf(t *testing.T, p *Predictor, table *models.Table) []float64 {
 	t.Helper()
 	raw := make([]float64, table.Len())
