@@ -78,7 +78,7 @@ type Exploration struct {
 // Evidence says when a candidate's probability rests on enough data.
 type Evidence struct {
 	Offers float64 `json:"offers,omitempty" yaml:"offers"` // known offers of the partner; 0 means 5
-	Width  float64 `json:"width,omitempty" yaml:"width"`   // widest interval of P(win); 0 means 0.35
+	Width  float64 `json:"width,omitempty" yaml:"width"`   // widest interval of P(win); 0 means 0.5, or 0.35 without a model or by one whose intervals promise nothing
 }
 
 // Duration is a time.Duration written as "48h" in text.

@@ -9,6 +9,7 @@ import (
 
 	"bellwether/datasets/record"
 	"bellwether/features"
+	"bellwether/models/calibrate"
 )
 
 // The features a decision reads by name. A set without one of them has it as
@@ -141,10 +142,20 @@ func (v *verdict) sentences() []string {
 	return append(out, v.notes...)
 }
 
+// widest is the width up to which an interval says enough, where the policy names
+// none. Intervals of rates, and of models from before they promised how often a
+// partner's rate lies within, mean less and are narrower.
+func (c *Case) widest() float64 {
+	if c.model != nil && calibrate.Promises(c.model.Win.Calibrator) {
+		return 0.5
+	}
+	return 0.35
+}
+
 // enough says whether the probability rests on enough data, and notes why not.
 func (p *profile) enough(v *verdict, k *record.Candidate) bool {
 	ev := &p.c.policy.Evidence
-	most, least := setting(ev.Width, 0.35), setting(ev.Offers, 5)
+	most, least := setting(ev.Width, p.c.widest()), setting(ev.Offers, 5)
 	decided := math.Round(math.Expm1(p.value(featDecided)))
 	switch {
 	case math.IsNaN(decided) || decided == 0 && least > 0:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -47,6 +48,9 @@ func printReport(w io.Writer, r *trial.Report) {
 		t := r.Test
 		fmt.Fprintf(w, "winner %s, calibrated by %s: %s\n", r.Winner, r.Calibrator, r.Skill)
 		fmt.Fprintf(w, "  test: log loss %s, Brier %s, ECE %s, lift in the best tenth %s; %d seed(s): AUC %s, sd %s\n", shown(t.LogLoss), shown(t.Brier), shown(t.ECE), lift(r, 0.1), r.Seeds.N, shown(r.Seeds.AUCMean), shown(r.Seeds.AUCSD))
+		if k := r.Intervals; k.Of > 0 {
+			fmt.Fprintf(w, "  intervals at %.0f %%: held for %.0f %% of %d %s, mean width %s\n", 100*float64(k.Level), 100*float64(k.Held.Value), k.Of, cmp.Or(k.Whose, "bins of rows"), shown(k.Width))
+		}
 		for _, c := range r.Certainty {
 			if c.Level == 0.9 {
 				fmt.Fprintf(w, "  sure enough at 90 %%: %.0f %% of the rows; covered %.3f of label 1, %.3f of label 0\n", 100*float64(c.Sure), float64(c.Ones.Value), float64(c.Zeros.Value))

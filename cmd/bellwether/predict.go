@@ -19,7 +19,8 @@ func predictCommand(s *streams) *cobra.Command {
 		Use:   "predict --models DIR --model NAME[@V] --in FILE --out FILE",
 		Short: "Score a table with a published model",
 		Long: `Predict copies a table and adds three columns: p, the calibrated probability, and
-its interval lo to hi. Columns are found by name; others are copied and not read.
+its interval lo to hi, which is to hold the rate of rows scored alike in nine of
+ten cases (the model's card says how often it did). Columns are found by name; others are copied and not read.
 The new file is CSV or Parquet by its name. With --level it adds sure: 1 where the
 model rules out all labels but one at that level, 0 where a person should decide.`,
 		Example: `  bellwether predict --models models --model deals --in new.csv --out scored.csv

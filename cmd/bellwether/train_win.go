@@ -235,7 +235,7 @@ func (r *offerRows) winTable(cfg *trial.Config) (*labelledTable, error) {
 	if t.Len() == 0 {
 		return nil, record.Errorf(record.Refused, "train win", "no offer to learn from: %d events, %d of them offers, %d of leads nobody described", r.stats.Events, r.stats.Offers, r.stats.NoLead)
 	}
-	cfg.Eval, cfg.Segments, cfg.Rates = t.first, r.segments(t), []string{"partner_id"}
+	cfg.Eval, cfg.Segments, cfg.Rates, cfg.Whose = t.first, r.segments(t), []string{"partner_id"}, "partner_id"
 	return t, nil
 }
 

@@ -12,7 +12,8 @@
 // (wide where few rows are near); for Isotonic it is Wilson's for the block the
 // score falls in; for Platt and Beta the delta method on the log odds, honest
 // only if the curve's form is right; Identity knows nothing and says [p, p].
-// WithBand gives any of them the interval of VennAbers.
+// WithBand gives any of them a band, which is what models serve: it says nine in
+// ten, and of whose rate.
 package calibrate
 
 import (

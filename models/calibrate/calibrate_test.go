@@ -284,7 +284,7 @@ func FuzzLoad(f *testing.F) {
 		f.Add(b)
 	}
 	raw, y := []float64{.1, .4, .4, .8}, []float64{0, 1, 0, 1}
-	if b, err := banded(f, calibrate.Beta, raw, y, nil).MarshalBinary(); err == nil {
+	if b, err := banded(f, calibrate.Beta, raw, y, nil, nil).MarshalBinary(); err == nil {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -323,7 +323,7 @@ func BenchmarkCalibrate(b *testing.B) {
 				m.Calibrate(.37)
 			}
 		})
-		banded, err := calibrate.WithBand(m, raw, y, nil)
+		banded, err := calibrate.WithBand(m, raw, y, nil, nil)
 		if err != nil {
 			b.Fatal(err)
 		}

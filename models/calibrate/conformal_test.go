@@ -1,7 +1,6 @@
 package calibrate_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"math"
@@ -158,64 +157,5 @@ func TestSetsOfFewAndOdd(t *testing.T) {
 		if err := json.Unmarshal([]byte(bad), &sets); err == nil {
 			t.Errorf("%s was taken", bad)
 		}
-	}
-}
-
-// banded is a calibrator with the band of Venn-Abers.
-func banded(t interface {
-	Helper()
-	Fatal(...any)
-}, kind calibrate.Kind, raw, y, w []float64) calibrate.Calibrator {
-	t.Helper()
-	m, err := calibrate.WithBand(fit(t, kind, raw, y, w), raw, y, w)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
-
-// A band keeps the probability and the kind, holds the interval of Venn-Abers and
-// the probability, stays monotone, and comes back from its bytes.
-func TestBand(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		r := drawRows(t)
-		venn := fit(t, calibrate.VennAbers, r.raw, r.y, r.w)
-		for _, kind := range calibrate.Kinds() {
-			plain, m := fit(t, kind, r.raw, r.y, r.w), banded(t, kind, r.raw, r.y, r.w)
-			b, err := m.MarshalBinary()
-			if err != nil {
-				t.Fatal(err)
-			}
-			loaded, err := calibrate.Load(b)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if m.Kind() != kind || loaded.Kind() != kind {
-				t.Fatalf("%s became %s and %s", kind, m.Kind(), loaded.Kind())
-			}
-			last := [3]float64{}
-			for i := range 41 {
-				at := float64(i) / 40
-				want, _, _ := plain.Calibrate(at)
-				p, lo, hi := m.Calibrate(at)
-				_, vlo, vhi := venn.Calibrate(at)
-				if p != want || lo > min(vlo, p) || hi < max(vhi, p) || lo < last[0] || p < last[1] || hi < last[2] {
-					t.Fatalf("%s at %v: %v [%v, %v]; plain %v, Venn-Abers [%v, %v]", kind, at, p, lo, hi, want, vlo, vhi)
-				}
-				last = [3]float64{lo, p, hi}
-				if q, qlo, qhi := loaded.Calibrate(at); q != p || qlo != lo || qhi != hi {
-					t.Fatalf("%s at %v: loaded it says %v [%v, %v]", kind, at, q, qlo, qhi)
-				}
-			}
-			bad := bytes.Clone(b)
-			bad[rapid.IntRange(0, len(b)-1).Draw(t, "byte")] ^= 1
-			if _, err := calibrate.Load(bad); !errors.Is(err, models.ErrCorrupt) {
-				t.Fatalf("%s, damaged: %v", kind, err)
-			}
-		}
-	})
-	m := banded(t, calibrate.Platt, []float64{.1, .4, .4, .8}, []float64{0, 1, 0, 1}, nil)
-	if n := testing.AllocsPerRun(100, func() { m.Calibrate(.3) }); n != 0 {
-		t.Errorf("%v allocations", n)
 	}
 }

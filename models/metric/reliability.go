@@ -79,13 +79,16 @@ func ECE(p, y, w []float64, bins int) float64 {
 
 // Wilson is the 95 % score interval of a rate seen in n (effective) trials.
 // For n = 0 it is [0, 1].
-func Wilson(rate, n float64) (lo, hi float64) {
+func Wilson(rate, n float64) (lo, hi float64) { return WilsonAt(rate, n, z95) }
+
+// WilsonAt is Wilson with another point of the standard normal for that of 95 %.
+func WilsonAt(rate, n, z float64) (lo, hi float64) {
 	if !(n > 0) {
 		return 0, 1
 	}
-	const z2 = z95 * z95
+	z2 := z * z
 	mid := (rate + z2/(2*n)) / (1 + z2/n)
-	half := z95 / (1 + z2/n) * math.Sqrt(rate*(1-rate)/n+z2/(4*n*n))
+	half := z / (1 + z2/n) * math.Sqrt(rate*(1-rate)/n+z2/(4*n*n))
 	return max(0, min(mid-half, rate)), min(1, max(mid+half, rate))
 }
 

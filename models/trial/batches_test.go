@@ -57,7 +57,7 @@ func TestBatchesAreTriedAsTheTableTheyMake(t *testing.T) {
 	var want [2][]byte
 	learners := []models.Learner{small()[0], columnar{logit.Learner{}}}
 	for k, lies := range []func(*models.Table) *models.Table{(*models.Table).Whole, inBatches} {
-		r, p := mustRun(t, lies(whole), Config{Learners: learners, Seeds: 2, Rates: []string{"who", "c"}, Beside: lies(beside), Incumbent: incumbent, Scan: Scan{Dates: []string{"x", "dust"}}})
+		r, p := mustRun(t, lies(whole), Config{Learners: learners, Seeds: 2, Rates: []string{"who", "c"}, Whose: "c", Beside: lies(beside), Incumbent: incumbent, Scan: Scan{Dates: []string{"x", "dust"}}})
 		report, err := json.Marshal(r)
 		if err != nil {
 			t.Fatal(err)

@@ -114,7 +114,7 @@ func (c *Card) tables(b io.Writer) {
 		}
 		fmt.Fprintf(b, "| %s | %d | %s | %s | %s | %s | %s |\n", e.Learner, e.Rows, figure(e.Valid.LogLoss), figure(e.Valid.AUC), figure(e.Test.LogLoss), figure(e.Test.AUC), figure(e.Test.ECE))
 	}
-	fmt.Fprintf(b, "\n## Calibration\n\nFitted on %d rows the model had not seen. ![reliability](reliability.svg)\n\nThe kind was chosen by log loss out of time: on parts of the validation slice, each calibrated by those before. The interval is always that of Venn-Abers.\n\n| kind | out of time | test log loss | test Brier | test ECE |\n|---|--:|--:|--:|--:|\n", r.Split.Valid.Rows)
+	fmt.Fprintf(b, "\n## Calibration\n\nFitted on %d rows the model had not seen. ![reliability](reliability.svg)\n\nThe kind was chosen by log loss out of time: on parts of the validation slice, each calibrated by those before.\n\n| kind | out of time | test log loss | test Brier | test ECE |\n|---|--:|--:|--:|--:|\n", r.Split.Valid.Rows)
 	for _, k := range r.Calibration {
 		name := k.Kind
 		if name == c.Kind {
@@ -126,6 +126,7 @@ func (c *Card) tables(b io.Writer) {
 	for _, bin := range r.Reliability {
 		fmt.Fprintf(b, "| %d | %s | %s | %s to %s |\n", bin.Rows, figure(bin.Predicted), figure(bin.Observed), figure(bin.Lo), figure(bin.Hi))
 	}
+	c.intervals(b)
 	c.inputs(b)
 	c.certainty(b)
 	c.segments(b)
@@ -135,6 +136,22 @@ func (c *Card) tables(b io.Writer) {
 			fmt.Fprintf(b, "- %s\n", n)
 		}
 	}
+}
+
+// intervals writes what the interval of a probability promises, and what came of
+// it.
+func (c *Card) intervals(b io.Writer) {
+	k := c.Report.Intervals
+	if k.Of == 0 {
+		return
+	}
+	promise, held := "the rate of rows scored alike", "bins of equal mass"
+	if k.Whose != "" {
+		promise, held = fmt.Sprintf("the rate at which rows scored alike of one %s come true", k.Whose), "of them"
+	}
+	fmt.Fprintf(b, "\n## Intervals\n\nThe interval of a probability is to hold %s in %.0f %% of all cases, if the world stays as it was. "+
+		"On the test slice it did for %.1f %% of %d %s (%.1f to %.1f %%), with what chance does to so few rows allowed for. Its mean width is %s.\n",
+		promise, 100*float64(k.Level), 100*float64(k.Held.Value), k.Of, held, 100*float64(k.Held.Lo), 100*float64(k.Held.Hi), figure(k.Width))
 }
 
 // certainty writes how often the model is sure enough, and whether it may be.

@@ -45,7 +45,7 @@ func TestCertaintyHolds(t *testing.T) {
 		t.Errorf("loaded: %+v, %v; saved %+v", loaded.Sets, err, p.Sets)
 	}
 	card := string(NewCard("deals", r, p, nil).Markdown())
-	for _, want := range []string{"## Sure enough, or ask a person", "| 90 % |", "always that of Venn-Abers"} {
+	for _, want := range []string{"## Sure enough, or ask a person", "| 90 % |", "## Intervals"} {
 		if !strings.Contains(card, want) {
 			t.Errorf("the card lacks %q", want)
 		}
@@ -91,7 +91,7 @@ func TestLabelsHoldTheSetsOfScores(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c, err = calibrate.WithBand(c, raw, y, nil); err != nil {
+		if c, err = calibrate.WithBand(c, raw, y, nil, nil); err != nil {
 			t.Fatal(err)
 		}
 		sets, err := calibrate.Conformal(raw, y, nil, level)

@@ -21,7 +21,7 @@ var noScores = Scores{nan, nan, nan, nan}
 
 func emptyDetails() Details {
 	return Details{Notes: []string{}, Calibration: []Calibration{}, Reliability: []Bin{}, Lift: []Lift{}, Importance: []Importance{}, Dependence: []Dependence{}, Certainty: []Certainty{},
-		BrierSplit: BrierSplit{nan, nan, nan}}
+		BrierSplit: BrierSplit{nan, nan, nan}, Intervals: Intervals{Level: nan, Width: nan, Held: Share{nan, nan, nan}}}
 }
 
 func scores(p []float64, t *models.Table) Scores {
@@ -79,6 +79,7 @@ func (r *run) measure(best *entry, p *Predictor) error {
 		return err
 	}
 	rep.Segments = r.segments(q)
+	rep.Intervals = r.intervals(best.test)
 	rep.Certainty = certainty(p, best.test, t, r.valid)
 	rep.Skill = r.skill(best)
 	rep.Notes = r.notes(best)

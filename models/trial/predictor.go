@@ -14,8 +14,10 @@ import (
 	"bellwether/models/calibrate"
 )
 
-// Probability is a calibrated chance with the interval the data supports: where
-// the calibration rows were few, Lo and Hi are far apart.
+// Probability is a calibrated chance with its interval: at calibrate.Level, the
+// rate of rows scored like this one lies within, that of any one of those named by
+// Config.Whose. Lo and Hi are far apart where the calibration rows were few or the
+// rates of those differ.
 type Probability struct{ P, Lo, Hi float64 }
 
 // Predictor is a fitted model with all that is needed to use it: the columns it

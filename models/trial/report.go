@@ -58,6 +58,7 @@ type Details struct {
 	Importance  []Importance  `json:"importance"`        // the winner's, greatest gain first, by permutation where there is no gain
 	Dependence  []Dependence  `json:"dependence"`        // of the few columns that matter most by permutation
 	Segments    []Segment     `json:"segments,omitempty"`
+	Intervals   Intervals     `json:"intervals"`
 	Certainty   []Certainty   `json:"certainty"` // the sets of labels of each level
 	Incumbent   *Comparison   `json:"incumbent,omitempty"`
 	Fingerprint string        `json:"fingerprint"` // SHA-256 of the published predictor's bytes
@@ -134,6 +135,19 @@ type Calibration struct {
 	// kinds that were not tried.
 	OutOfTime Number `json:"out_of_time"`
 	Scores
+}
+
+// Intervals is how the intervals fared on the test slice. Each is to hold the rate
+// of rows scored alike, in Level of all cases: that of any one of those a column
+// names or, where none was given, that of all such rows.
+type Intervals struct {
+	Level Number `json:"level"`
+	Whose string `json:"whose,omitempty"` // the column
+	Width Number `json:"width"`           // mean
+	Of    int    `json:"of"`              // how many were looked at: those named, else bins of equal mass
+	// Held is the share of them whose outcomes came to what their intervals allow,
+	// give or take what chance does to so few rows.
+	Held Share `json:"held"`
 }
 
 // Certainty is how the sets of labels of one level fared on the test slice: how

@@ -27,6 +27,7 @@ type Config struct {
 	Incumbent *Predictor                               // the model in force, to be no worse than
 	Segments  []Segmentation                           // parts of the rows to report on
 	Rates     []string                                 // columns whose own shrunk rate is a baseline
+	Whose     string                                   // column of those whose rate an interval is of; "": the rate of all rows scored alike
 	Scan      Scan                                     // of the columns, for what was written after the outcome
 	Beside    *models.Table                            // Columns and X of the same rows that no learner sees, only the baselines of Rates; may be nil
 	Text      func(column string, code float64) string // what a category's code stands for, "" if not known; may be nil
@@ -86,13 +87,17 @@ type Step struct {
 // To choose, a calibrator fitted on a row's own block would flatter flexible
 // kinds, so the validation figures come from calibrators fitted on the other
 // blocks (blockwise). Which kind of calibrator is decided forward in time within
-// the validation slice (choose); its interval is always that of Venn-Abers.
+// the validation slice (choose); its interval is always a band (calibrate.WithBand),
+// of the rates of those that Whose names.
 func Run(ctx context.Context, t *models.Table, c Config) (*Report, *Predictor, error) {
 	if err := t.Check(true); err != nil {
 		return nil, nil, fmt.Errorf("trial %s: %w", c.Task, err)
 	}
 	if c.Eval != nil && len(c.Eval) != t.Len() || c.Open != nil && (len(c.Open) != t.Len() || t.At == nil) {
 		return nil, nil, fmt.Errorf("trial %s: Eval has %d rows, Open %d, the table %d", c.Task, len(c.Eval), len(c.Open), t.Len())
+	}
+	if c.Whose != "" && !slices.Contains(names(t.Columns), c.Whose) {
+		return nil, nil, fmt.Errorf("trial %s: there is no column %q to take intervals of", c.Task, c.Whose)
 	}
 	r, err := newRun(t, c)
 	if err != nil {
@@ -322,8 +327,8 @@ func (r *run) enter(ctx context.Context, e *entry) error {
 	return nil
 }
 
-// calibrate chooses a calibrator for the scores of an entry, fits it, with the
-// band of Venn-Abers, and fills the validation figures.
+// calibrate chooses a calibrator for the scores of an entry, fits it, with a
+// band, and fills the validation figures.
 func (r *run) calibrate(e *entry) error {
 	var err error
 	if e.choice, err = r.choose(e.validRaw); err != nil {
@@ -338,8 +343,16 @@ func (r *run) calibrate(e *entry) error {
 	if err != nil {
 		return err
 	}
-	e.calib, err = calibrate.WithBand(c, e.validRaw, r.valid.Y, r.valid.Weight)
+	e.calib, err = calibrate.WithBand(c, e.validRaw, r.valid.Y, r.valid.Weight, r.owners(r.valid))
 	return err
+}
+
+// owners are the codes of those whose the rows are, nil where they are nobody's.
+func (r *run) owners(t *models.Table) []float64 {
+	if r.Whose == "" {
+		return nil
+	}
+	return t.Column(slices.IndexFunc(t.Columns, func(c models.Column) bool { return c.Name == r.Whose }))
 }
 
 func (r *run) now() time.Time {

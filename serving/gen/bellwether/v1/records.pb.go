@@ -1074,7 +1074,10 @@ func (x *Refusal) GetCount() int32 {
 type Candidate struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Partner string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
-	// Calibrated P(win | lead, partner).
+	// Calibrated P(win | lead, partner), and its interval: of ten partners scored
+	// like this one, nine win such leads at a rate from win_lo to win_hi. Without a
+	// model it is that of the partner's own rate; of a model trained before intervals
+	// promised this, it is narrower and says less.
 	Win   float64 `protobuf:"fixed64,2,opt,name=win,proto3" json:"win,omitempty"`
 	WinLo float64 `protobuf:"fixed64,3,opt,name=win_lo,proto3" json:"win_lo,omitempty"`
 	WinHi float64 `protobuf:"fixed64,4,opt,name=win_hi,proto3" json:"win_hi,omitempty"`
