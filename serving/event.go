@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"bellwether/datasets/record"
@@ -94,7 +95,7 @@ func inList(list string, i int, err error) error {
 	} else {
 		in = record.Error{Kind: record.KindOf(err), Err: err}
 	}
-	in.Field = fmt.Sprintf("%s[%d].%s", list, i, in.Field)
+	in.Field = strings.TrimSuffix(fmt.Sprintf("%s[%d].%s", list, i, in.Field), ".")
 	return &in
 }
 
