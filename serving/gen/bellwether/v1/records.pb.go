@@ -653,7 +653,7 @@ func (x *Partner) GetAttributes() map[string]*structpb.Value {
 type Lead struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Now when missing.
+	// Not in the future; now when missing.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=created_at,proto3" json:"created_at,omitempty"`
 	// Key of the customer, the same over all its leads.
 	Account  string   `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
@@ -824,7 +824,7 @@ type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Type  string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
-	// When it happened. The server stamps when it became known.
+	// When it happened, not in the future. The server stamps when it became known.
 	At            *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
 	KnownAt       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=known_at,proto3" json:"known_at,omitempty"`
 	Partner       string                 `protobuf:"bytes,5,opt,name=partner,proto3" json:"partner,omitempty"`
