@@ -76,6 +76,9 @@ func (e *Engine) Route(ctx context.Context, lead *record.Lead, o RouteOptions) (
 	if out, err := e.routedBefore(ctx, req); out != nil || err != nil {
 		return out, err
 	}
+	if err := e.cfg.Policy.CheckLead(lead); err != nil {
+		return nil, err
+	}
 	var out *Routed
 	err = e.decide(ctx, question{lead: lead, greedy: o.greedy(), began: began}, func(p *proposal, now time.Time, batch *store.Batch) error {
 		// Somebody may have decided it while it was being scored here.
@@ -112,6 +115,9 @@ func (e *Engine) made(lead *record.Lead) (*record.Lead, error) {
 // Preview decides without writing anything down or reserving anything.
 func (e *Engine) Preview(ctx context.Context, lead *record.Lead, o RouteOptions) (*Routed, error) {
 	if err := lead.Validate(); err != nil {
+		return nil, err
+	}
+	if err := e.cfg.Policy.CheckLead(lead); err != nil {
 		return nil, err
 	}
 	lead, err := e.made(lead)
