@@ -98,6 +98,42 @@ func TestPagesAnswer(t *testing.T) {
 	}
 }
 
+// A partner's status stands on its page, with since when, and in the list.
+func TestPartnerStatus(t *testing.T) {
+	engine, site := newSite(t)
+	span := func(from, to int) record.Span {
+		now := time.Now().UTC().Truncate(time.Second)
+		return record.Span{From: now.AddDate(0, 0, from), To: now.AddDate(0, 0, to)}
+	}
+	status := func(s string, at record.Span) record.StatusSpan { return record.StatusSpan{Status: s, Span: at} }
+	open := record.Span{From: span(-5, 0).From}
+	day := func(t time.Time) string { return t.Format(time.DateOnly) }
+	for id, c := range map[record.PartnerID]struct {
+		status   []record.StatusSpan
+		own, row string
+	}{
+		"silent":     {nil, "active", "active"},
+		"suspended":  {[]record.StatusSpan{status("active", span(-90, -5)), status("suspended", open)}, "suspended since " + day(open.From), "suspended"},
+		"onboarding": {[]record.StatusSpan{status("onboarding", span(-9, 9)), status("active", span(9, 99))}, "onboarding since " + day(span(-9, 9).From) + " until " + day(span(-9, 9).To), "onboarding"},
+		"terminated": {[]record.StatusSpan{status("terminated", record.Span{})}, "terminated", "terminated"},
+		"between":    {[]record.StatusSpan{status("active", span(-90, -5))}, "none now", "none now"},
+	} {
+		if _, err := engine.UpsertPartner(t.Context(), &record.Partner{ID: id, Status: c.status}, nil); err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.Get(site + "/partners/" + string(id))
+		if _, body := fetch(t, res, err); !strings.Contains(body, "<dt>Status</dt><dd>"+c.own+"</dd>") {
+			t.Errorf("%s: its page lacks %s: %s", id, c.own, body)
+		}
+		res, err = http.Get(site + "/partners")
+		_, list := fetch(t, res, err)
+		_, row, _ := strings.Cut(list, ">"+string(id)+"</a>")
+		if row, _, _ = strings.Cut(row, "</tr>"); !strings.Contains(row, "<td>"+c.row+"</td>") {
+			t.Errorf("%s: its row lacks %s: %s", id, c.row, row)
+		}
+	}
+}
+
 // Where people sign in, every page has a way out, errors too; elsewhere none has.
 func TestSignOutIsOnEveryPage(t *testing.T) {
 	engine, open := newSite(t)
