@@ -1074,7 +1074,9 @@ func (x *Refusal) GetCount() int32 {
 type Candidate struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Partner string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
-	// Calibrated P(win | lead, partner).
+	// Calibrated P(win | lead, partner), if the partner accepts: what the model makes
+	// of all that is known. Shares in reasons are counted from the past, each one of
+	// the things it weighs.
 	Win   float64 `protobuf:"fixed64,2,opt,name=win,proto3" json:"win,omitempty"`
 	WinLo float64 `protobuf:"fixed64,3,opt,name=win_lo,proto3" json:"win_lo,omitempty"`
 	WinHi float64 `protobuf:"fixed64,4,opt,name=win_hi,proto3" json:"win_hi,omitempty"`
