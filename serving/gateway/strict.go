@@ -72,9 +72,13 @@ func newRestCall(request protoreflect.MessageDescriptor, path, body string) *res
 
 // strict lets through what a call can understand whole.
 func strict(next runtime.HandlerFunc) runtime.HandlerFunc {
+	var call *restCall
+	var found sync.Once // a handler has one method and one pattern, and is told it by its first request
 	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
-		pattern, _ := runtime.HTTPPattern(r.Context())
-		call := restCalls()[r.Method+" "+strings.ReplaceAll(pattern.String(), "=*}", "}")]
+		found.Do(func() {
+			pattern, _ := runtime.HTTPPattern(r.Context())
+			call = restCalls()[r.Method+" "+strings.ReplaceAll(pattern.String(), "=*}", "}")]
+		})
 		err := call.checkQuery(r)
 		if err == nil {
 			err = call.checkBody(r, params)
