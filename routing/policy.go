@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"bellwether/datasets/record"
@@ -189,10 +190,25 @@ func (p *Policy) Amount(m record.Money) (minor float64, ok bool) {
 	return float64(m.Amount) * rate * math.Pow10(to-from), true
 }
 
+// CheckLead refuses a lead whose worth has no rate: it would count for
+// UnknownValue, next to nothing. A policy that says nothing of currencies takes
+// every lead.
+func (p *Policy) CheckLead(l *record.Lead) error {
+	if _, ok := p.Amount(l.Value); ok || l.Value.Amount <= 0 || p.silent() {
+		return nil
+	}
+	with := append(slices.Collect(maps.Keys(p.Rates)), p.currency())
+	slices.Sort(with)
+	return record.FieldErrorf("value.currency", "%s has no rate in the policy, which has %s: say the amount in one of these, or give the policy a rate", l.Value.Currency, strings.Join(slices.Compact(with), ", "))
+}
+
+// silent reports whether the policy says nothing of currencies.
+func (p *Policy) silent() bool { return p.Currency == "" && len(p.Rates) == 0 }
+
 // Conversion makes features convert amounts as the policy does. A policy that
 // says nothing of currencies leaves amounts as they are.
 func (p *Policy) Conversion() features.Options {
-	if p.Currency == "" && len(p.Rates) == 0 {
+	if p.silent() {
 		return features.Options{}
 	}
 	o := features.Options{Base: p.currency(), Currency: map[string]float64{}}

@@ -3,11 +3,13 @@ package routing
 import (
 	"encoding/json"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"bellwether/datasets/record"
+	"bellwether/features"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -92,6 +94,54 @@ offer_ttl: 36h
 		{record.Money{Amount: 7, Currency: "USD"}, 7, true}, {record.Money{Amount: 7, Currency: "GBP"}, 0, false}, {record.Money{}, 0, false}} {
 		if got, ok := p.Amount(tt.money); math.Abs(got-tt.want) > 1e-9 || ok != tt.ok {
 			t.Errorf("%v is %v, %v; want %v, %v", tt.money, got, ok, tt.want, tt.ok)
+		}
+	}
+}
+
+// A lead whose worth cannot be told is refused by a policy that knows what others
+// are worth. One that says nothing of currencies takes it, and the decision says
+// what it counts for.
+func TestLeadInACurrencyWithoutARate(t *testing.T) {
+	in := func(amount int64, currency string) *record.Lead {
+		return &record.Lead{ID: "l", CreatedAt: day0, Value: record.Money{Amount: amount, Currency: currency}}
+	}
+	base, table := Policy{Currency: "USD"}, Policy{Rates: map[string]float64{"USD": 0.9, "GBP": 1.2}}
+	for _, tt := range []struct {
+		policy Policy
+		lead   *record.Lead
+		says   string // of the refusal; empty: there is none
+	}{
+		{Policy{}, in(500, "CHF"), ""},
+		{base, in(500, "CHF"), "CHF has no rate in the policy, which has USD"},
+		{table, in(500, "CHF"), "CHF has no rate in the policy, which has EUR, GBP, USD"},
+		{table, in(500, "GBP"), ""},
+		{table, in(500, "EUR"), ""},
+		{table, in(0, ""), ""},
+		{table, in(0, "CHF"), ""},
+	} {
+		err := tt.policy.CheckLead(tt.lead)
+		e, _ := err.(*record.Error)
+		if (err == nil) != (tt.says == "") || e != nil && (e.Kind != record.Invalid || e.Field != "value.currency" || !strings.HasPrefix(e.Msg, tt.says)) {
+			t.Errorf("%+v under %+v: %v, want %q", tt.lead.Value, tt.policy, err, tt.says)
+		}
+	}
+	const told = "what the lead is worth in CHF is not known here, so it counts for 1 EUR: the policy has no rate for CHF"
+	for currency, want := range map[string]bool{"CHF": true, "EUR": false, "": false} {
+		ix, err := NewIndex(Policy{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := features.NewSet(features.Schema{}, features.Options{})
+		state := features.NewState(set)
+		ix.Upsert(&record.Partner{ID: "p"})
+		state.PutPartner(&record.Partner{ID: "p"})
+		router := Router{Set: set, Index: ix}
+		d, err := router.Route(in(int64(len(currency)), currency), state, Request{Now: day0}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.Contains(d.Reasons, told) != want {
+			t.Errorf("in %q: %q", currency, d.Reasons)
 		}
 	}
 }

@@ -345,6 +345,10 @@ func (c *Case) tell(d *record.Decision, chosen int) {
 		first += fmt.Sprintf(", so %s %s are expected of %s", number(policy.units(k.Win*k.Accept*c.amount)), policy.currency(), number(policy.units(c.amount)))
 	}
 	d.Reasons = append(d.Reasons, first)
+	if said := c.lead.Value; !c.known && said.Amount > 0 {
+		d.Reasons = append(d.Reasons, fmt.Sprintf("what the lead is worth in %s is not known here, so it counts for %s %s: the policy has no rate for %s",
+			said.Currency, number(policy.units(c.amount)), policy.currency(), said.Currency))
+	}
 	refused := 0
 	for _, r := range d.Refusals {
 		refused += r.Count

@@ -131,7 +131,7 @@ var (
 		"pair_account_wins":      counted("won %s with this customer before", "deal"),
 		"pair_account_days":      of("last had to do with this customer %s", ago),
 		"pair_account_overlap":   counted("shares %s with this customer", "piece of business"),
-		featExpected:             of("is expected to win %s of leads like this one by its record", percent),
+		featExpected:             of("would win %s of leads like this one going by past win rates alone", percent),
 	}
 )
 

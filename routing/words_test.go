@@ -61,6 +61,14 @@ func TestEveryFeatureHasWords(t *testing.T) {
 	}
 }
 
+// A rate that is one of what the model weighs must not read like its answer.
+func TestExpectedRateSaysWhatItIs(t *testing.T) {
+	said := wordings[featExpected](nil, 0.61)
+	if said.text != "would win 61 % of leads like this one going by past win rates alone" || said.figure != "61 %" {
+		t.Errorf("said %q, %q", said.text, said.figure)
+	}
+}
+
 func TestFigures(t *testing.T) {
 	for want, got := range map[string]string{
 		"1 industry": count(1, "industry"), "3 industries": count(3, "industry"), "2 surveys": count(2, "survey"), "no pieces of business": count(0, "piece of business"),

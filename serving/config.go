@@ -23,7 +23,7 @@ type Config struct {
 
 	Scorers   int           `yaml:"scorers"`    // decisions scored at the same time; 0 means one per core
 	MaxEvents int           `yaml:"max_events"` // events of one batch; 0 means 5,000
-	MaxSkew   time.Duration `yaml:"max_skew"`   // how far ahead of the engine's clock an event may have happened; 0 means 5 min
+	MaxSkew   time.Duration `yaml:"max_skew"`   // between the engine's clock and a caller's: how far in the future a lead or event, and how long before its decision an outcome may be; 0 means 5 min
 }
 
 func (c Config) withDefaults() Config {

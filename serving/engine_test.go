@@ -164,6 +164,32 @@ func TestRouteIsAnsweredOnce(t *testing.T) {
 	want(t, err, record.Invalid, "value.amount")
 }
 
+// A lead in a currency that the policy has no rate for is refused, however it
+// comes; one decided before is answered as it was.
+func TestLeadInACurrencyWithoutARate(t *testing.T) {
+	b := newBench(t, func(c *Config, _ *store.Options) { c.Policy.Rates = map[string]float64{"USD": 0.9} })
+	swiss := lead("l1")
+	swiss.Value.Currency = "CHF"
+	_, err := b.Preview(ctx, swiss, RouteOptions{})
+	want(t, err, record.Invalid, "value.currency: CHF has no rate in the policy, which has EUR, USD")
+	_, err = b.Route(ctx, swiss, RouteOptions{})
+	want(t, err, record.Invalid, "value.currency: CHF has no rate in the policy, which has EUR, USD")
+	swiss.Value.Currency = "USD"
+	r, err := b.Route(ctx, swiss, RouteOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	swiss.Value.Currency = "CHF"
+	if again, err := b.Route(ctx, swiss, RouteOptions{}); err != nil || again.Decision.ID != r.Decision.ID {
+		t.Errorf("a lead decided before: %+v, %v", again, err)
+	}
+	none := lead("l2")
+	none.Value = record.Money{}
+	if _, err := b.Route(ctx, none, RouteOptions{}); err != nil {
+		t.Errorf("a lead of no stated worth: %v", err)
+	}
+}
+
 func TestIdempotencyKey(t *testing.T) {
 	b := newBench(t, nil)
 	o := RouteOptions{IdempotencyKey: "k", Scope: "crm"}

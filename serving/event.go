@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"bellwether/datasets/record"
@@ -73,17 +74,20 @@ func (e *Engine) checkEvent(ev *record.Event) error {
 	if err != nil {
 		return err
 	}
-	return e.checkSkew(ev.At)
+	_, err = e.checkAhead("at", ev.At)
+	return err
 }
 
-func (e *Engine) checkSkew(at time.Time) error {
+// checkAhead refuses a time further ahead of the engine's clock than another
+// clock may be, and returns what it is here.
+func (e *Engine) checkAhead(field string, at time.Time) (now time.Time, err error) {
 	e.mu.RLock()
-	now := e.stamp()
+	now = e.stamp()
 	e.mu.RUnlock()
 	if at.After(now.Add(e.cfg.MaxSkew)) {
-		return record.FieldErrorf("at", "%s is in the future: it is %s here", at.Format(time.RFC3339), now.Format(time.RFC3339))
+		err = record.FieldErrorf(field, "%s is in the future: it is %s here, and %s ahead are allowed", at.Format(time.RFC3339), now.Format(time.RFC3339), e.cfg.MaxSkew)
 	}
-	return nil
+	return now, err
 }
 
 // inList says in which item of a list an error is.
@@ -94,7 +98,7 @@ func inList(list string, i int, err error) error {
 	} else {
 		in = record.Error{Kind: record.KindOf(err), Err: err}
 	}
-	in.Field = fmt.Sprintf("%s[%d].%s", list, i, in.Field)
+	in.Field = strings.TrimSuffix(fmt.Sprintf("%s[%d].%s", list, i, in.Field), ".")
 	return &in
 }
 
@@ -238,6 +242,9 @@ func (e *Engine) admit(ev *record.Event, seen *admissions) (repeat bool, err err
 	offer, err := e.fillOutcome(ev)
 	if err != nil {
 		return false, err
+	}
+	if offer != nil && ev.At.Before(offer.MadeAt.Add(-e.cfg.MaxSkew)) {
+		return false, record.FieldErrorf("at", "%s is before its decision, %s, which was made at %s", ev.At.Format(time.RFC3339), offer.Decision, offer.MadeAt.Format(time.RFC3339))
 	}
 	if ev.Lead == "" && ev.Deal == "" {
 		return false, nil // business without a name cannot be contradicted
@@ -400,7 +407,8 @@ func (e *Engine) checkOutcome(ev *record.Event) error {
 	if err := full.Validate(); err != nil {
 		return err
 	}
-	return e.checkSkew(full.At)
+	_, err := e.checkAhead("at", full.At)
+	return err
 }
 
 // report writes an outcome; the caller holds ingest.

@@ -149,10 +149,10 @@ func modelError(op string, err error) error {
 	}
 	kind := record.Internal
 	switch {
+	case errors.Is(err, registry.ErrName):
+		return &record.Error{Op: op, Kind: record.Invalid, Field: "name", Msg: err.Error()}
 	case errors.Is(err, registry.ErrNotFound):
 		kind = record.NotFound
-	case errors.Is(err, registry.ErrName):
-		kind = record.Invalid
 	case errors.Is(err, registry.ErrDamaged):
 		kind = record.Incompatible
 	}

@@ -35,19 +35,19 @@ func (e *Engine) Accept(ctx context.Context, id record.DecisionID) (*record.Offe
 // Decline marks the decision's offer declined and offers the lead to the next
 // best; both are written together. Declining again answers with that next
 // decision.
-func (e *Engine) Decline(ctx context.Context, id record.DecisionID, reason, text string) (*Routed, error) {
+func (e *Engine) Decline(ctx context.Context, id record.DecisionID, reason, comment string) (*Routed, error) {
 	if !slices.Contains(record.DeclineReasons, reason) {
 		return nil, record.FieldErrorf("reason", "%q is not one of %s", shorten(reason), strings.Join(record.DeclineReasons, ", "))
 	}
-	if len(text) > record.MaxText {
-		return nil, record.FieldErrorf("text", "is %d bytes long: at most %d", len(text), record.MaxText)
+	if len(comment) > record.MaxText {
+		return nil, record.FieldErrorf("comment", "is %d bytes long: at most %d", len(comment), record.MaxText)
 	}
 	leave, err := e.enter()
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	return e.offerNext(ctx, id, answer{record.OfferRefused, reason, text})
+	return e.offerNext(ctx, id, answer{record.OfferRefused, reason, comment})
 }
 
 // Withdraw takes an open or accepted offer back; the lead's chain ends. Again is

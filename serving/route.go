@@ -57,6 +57,11 @@ func (e *Engine) Route(ctx context.Context, lead *record.Lead, o RouteOptions) (
 	if len(o.IdempotencyKey) > MaxKey {
 		return nil, record.FieldErrorf("idempotency_key", "is %d bytes long: at most %d", len(o.IdempotencyKey), MaxKey)
 	}
+	req := newRouteRequest(lead, o)
+	lead, err := e.made(lead)
+	if err != nil {
+		return nil, err
+	}
 	leave, err := e.enter()
 	if err != nil {
 		return nil, err
@@ -68,9 +73,11 @@ func (e *Engine) Route(ctx context.Context, lead *record.Lead, o RouteOptions) (
 	if err := record.DecodeLead(body, lead); err != nil {
 		return nil, err
 	}
-	req := newRouteRequest(lead, o)
 	if out, err := e.routedBefore(ctx, req); out != nil || err != nil {
 		return out, err
+	}
+	if err := e.cfg.Policy.CheckLead(lead); err != nil {
+		return nil, err
 	}
 	var out *Routed
 	err = e.decide(ctx, question{lead: lead, greedy: o.greedy(), began: began}, func(p *proposal, now time.Time, batch *store.Batch) error {
@@ -93,9 +100,28 @@ func (e *Engine) Route(ctx context.Context, lead *record.Lead, o RouteOptions) (
 	return out, nil
 }
 
+// made returns the lead as it is decided: one from a clock a little ahead of ours
+// was made now.
+func (e *Engine) made(lead *record.Lead) (*record.Lead, error) {
+	now, err := e.checkAhead("created_at", lead.CreatedAt)
+	if err == nil && lead.CreatedAt.After(now) {
+		dated := *lead
+		dated.CreatedAt = now
+		return &dated, nil
+	}
+	return lead, err
+}
+
 // Preview decides without writing anything down or reserving anything.
 func (e *Engine) Preview(ctx context.Context, lead *record.Lead, o RouteOptions) (*Routed, error) {
 	if err := lead.Validate(); err != nil {
+		return nil, err
+	}
+	if err := e.cfg.Policy.CheckLead(lead); err != nil {
+		return nil, err
+	}
+	lead, err := e.made(lead)
+	if err != nil {
 		return nil, err
 	}
 	began := e.cfg.Clock()

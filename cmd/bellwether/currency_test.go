@@ -121,7 +121,7 @@ func TestTwoCurrencies(t *testing.T) {
 	if err := routing.Same(&dollars, &euros); err != nil || strings.Contains(said, "warning") {
 		t.Errorf("a lead in dollars: %v; said %s", err, said)
 	}
-	if _, said := decide("lead.json", "--config", in("gbp.yaml")); !strings.Contains(said, "another currency table") {
+	if _, said := decide("euro.json", "--config", in("gbp.yaml")); !strings.Contains(said, "another currency table") {
 		t.Errorf("with a table that is not the model's: %s", said)
 	}
 	serves(t, in("mixed"), in("models"), in("table.yaml"), in("lead.json"), &dollars)
@@ -135,7 +135,7 @@ func TestCurrenciesWithoutARate(t *testing.T) {
 	if code, _, said := called("synth", "--out", in("world"), "--partners", "20", "--leads", "150", "--days", "400"); code != 0 {
 		t.Fatal(said)
 	}
-	for name, text := range map[string]string{"gbp.yaml": "policy:\n  rates: {GBP: 1.2, SEK: 0.1, PLN: 0.2}\n", "lead.json": testLead} {
+	for name, text := range map[string]string{"gbp.yaml": "policy:\n  rates: {GBP: 1.2, SEK: 0.1, PLN: 0.2}\n", "lead.json": testLead, "dollars.json": strings.ReplaceAll(testLead, "EUR", "USD")} {
 		if err := os.WriteFile(in(name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -151,6 +151,12 @@ func TestCurrenciesWithoutARate(t *testing.T) {
 			if code != 0 && code != 3 || want != "" && !strings.Contains(said, want) || want == "" && strings.Contains(said, "warning") {
 				t.Errorf("%v: exit code %d, want %q: %s", args, code, want, said)
 			}
+		}
+	}
+	for config, want := range map[string]string{"gbp.yaml": "value.currency: USD has no rate in the policy, which has EUR, GBP, PLN, SEK", "world/policy.yaml": ""} {
+		code, _, said := called("route", "--data", in("world"), "--lead", in("dollars.json"), "--config", in(config))
+		if (code == 1) != (want != "") || !strings.Contains(said, want) {
+			t.Errorf("a lead in dollars under %s: exit code %d, want %q: %s", config, code, want, said)
 		}
 	}
 }

@@ -307,7 +307,7 @@ func (d *demo) listen(ctx context.Context, engine *serving.Engine) error {
 			return err
 		}
 	}
-	server, err := gateway.New(engine, gateway.Config{Pages: web.Handler(engine)})
+	server, err := gateway.New(engine, gateway.Config{Pages: web.Handler(engine, false)})
 	if err != nil {
 		return err
 	}

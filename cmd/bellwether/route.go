@@ -65,6 +65,9 @@ func (f *routeFlags) run(ctx context.Context, s *streams) error {
 	if err != nil {
 		return err
 	}
+	if err := config.Policy.CheckLead(lead); err != nil {
+		return record.Errorf(record.Invalid, "read lead "+f.lead, "%w", err)
+	}
 	now, err := f.moment()
 	if err != nil {
 		return err

@@ -112,7 +112,7 @@ func serve(ctx context.Context, s *streams, f serveFlags) (err error) {
 	}
 	defer func() { err = errors.Join(err, stop(context.WithoutCancel(ctx))) }()
 	server, err := gateway.New(engine, gateway.Config{Keys: f.keys, CertFile: f.cert, KeyFile: f.key, Limits: config.Limits,
-		Pages: web.Handler(engine), Log: logger, Tracer: tracer})
+		Pages: web.Handler(engine, f.keys != ""), Log: logger, Tracer: tracer})
 	if err != nil {
 		return err
 	}

@@ -7,14 +7,18 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"bellwether/datasets"
 	"bellwether/datasets/record"
+	"bellwether/serving/gateway"
 	"bellwether/serving/store"
 )
 
@@ -106,6 +110,46 @@ func TestServeAndExport(t *testing.T) {
 	}
 	if decisions != 1 || !leads["new"] || len(leads) != 101 {
 		t.Fatalf("exported %d decisions and %d leads: %s", decisions, len(leads), &out)
+	}
+}
+
+// Who signed in at a server with keys can sign out, and is then a stranger again.
+func TestSignInAndOut(t *testing.T) {
+	dir := t.TempDir()
+	keys, err := gateway.OpenKeys(filepath.Join(dir, "keys.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, _, err := keys.Add("reader", []string{gateway.ScopeRead}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	site, _ := served(t, "--store", filepath.Join(dir, "store"), "--models", filepath.Join(dir, "models"), "--keys", filepath.Join(dir, "keys.jsonl"))
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser := &http.Client{Jar: jar}
+	said := func(r *http.Response, err error) (path, page string) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Request.URL.Path, string(b)
+	}
+	if path, page := said(browser.PostForm(site+"/login", url.Values{"key": {token}})); path != "/" || !strings.Contains(page, `action="/logout"`) {
+		t.Fatalf("signed in, at %s: %s", path, page)
+	}
+	if path, page := said(browser.PostForm(site+"/logout", nil)); path != "/login" || !strings.Contains(page, "Sign in with an API key") {
+		t.Errorf("signed out, at %s: %s", path, page)
+	}
+	if path, _ := said(browser.Get(site + "/partners")); path != "/login" {
+		t.Errorf("a page asked for after that is at %s", path)
 	}
 }
 

@@ -42,8 +42,18 @@ func moneyOut(m record.Money) *pb.Money {
 	return &pb.Money{Amount: m.Amount, Currency: m.Currency}
 }
 
-func placeIn(p *pb.Place) record.Place {
-	return record.Place{Region: p.GetRegion(), Lat: p.GetLat(), Lon: p.GetLon(), Located: p != nil && p.Lat != nil && p.Lon != nil}
+func placeIn(field string, p *pb.Place) (record.Place, error) {
+	switch out := (record.Place{Region: p.GetRegion(), Lat: p.GetLat(), Lon: p.GetLon()}); {
+	case p == nil || p.Lat == nil && p.Lon == nil:
+		return out, nil
+	case p.Lat == nil:
+		return out, record.FieldErrorf(field+".lat", "is missing: lat and lon are given together")
+	case p.Lon == nil:
+		return out, record.FieldErrorf(field+".lon", "is missing: lat and lon are given together")
+	default:
+		out.Located = true
+		return out, nil
+	}
 }
 
 func placeOut(p record.Place) *pb.Place {
@@ -118,9 +128,13 @@ func leadIn(in *pb.Lead) (*record.Lead, error) {
 	if err != nil {
 		return nil, under("lead", err)
 	}
+	place, err := placeIn("place", in.Place)
+	if err != nil {
+		return nil, under("lead", err)
+	}
 	return &record.Lead{
 		ID: record.LeadID(in.Id), CreatedAt: timeIn(in.CreatedAt), Account: record.AccountID(in.Account), Company: in.Company,
-		Industry: in.Industry, SizeBand: in.SizeBand, Place: placeIn(in.Place), Language: in.Language, Products: in.Products,
+		Industry: in.Industry, SizeBand: in.SizeBand, Place: place, Language: in.Language, Products: in.Products,
 		Need: in.Need, Value: moneyIn(in.Value), Source: in.Source, Marketplace: in.Marketplace,
 		CommittedSpend: in.CommittedSpend, Text: in.Text, Attributes: attributes,
 	}, nil
@@ -134,9 +148,13 @@ func partnerIn(in *pb.Partner) (*record.Partner, error) {
 	if err != nil {
 		return nil, err
 	}
+	home, err := placeIn("home", in.Home)
+	if err != nil {
+		return nil, err
+	}
 	p := &record.Partner{
 		ID: record.PartnerID(in.Id), Name: in.Name, Kind: in.Kind, Tier: in.Tier, Parent: record.PartnerID(in.Parent),
-		Home: placeIn(in.Home), Territories: in.Territories, Industries: in.Industries, Languages: in.Languages,
+		Home: home, Territories: in.Territories, Industries: in.Industries, Languages: in.Languages,
 		Contract: spanIn(in.Contract.GetFrom(), in.Contract.GetTo()), Marketplaces: in.Marketplaces,
 		JoinedAt: timeIn(in.JoinedAt), Attributes: attributes,
 	}

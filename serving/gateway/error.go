@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"strconv"
 
 	"bellwether/datasets/record"
 
@@ -98,12 +99,12 @@ const statusClientClosed = 499
 
 // protojson writes "proto: (line 1:20): unknown field \"x\"", now and then with a
 // no-break space, so that nobody relies on its text: what it does not match is
-// told as it is. What is no JSON at all encoding/json has found before.
+// told as it is. What is no JSON at all encoding/json has found before, and
+// located has put the field's path in front.
 var (
 	notJSON   = regexp.MustCompile(`^(unexpected (EOF|end of JSON input)|invalid character .*)$`)
-	bodyFault = regexp.MustCompile(`^proto:[\s\x{a0}]*(?:\(line ([0-9:]+)\): )?(.*)$`)
+	bodyFault = regexp.MustCompile(`(?s)^(?:("(?:[^"\\]|\\.)*"): )?proto:[\s\x{a0}]*(?:syntax error )?(?:\(line ([0-9]+):([0-9]+)\): )?(.*)$`)
 	bodyTime  = regexp.MustCompile(`^invalid google.protobuf.Timestamp value (.*)$`)
-	bodyField = regexp.MustCompile(`^(?:unknown field "|invalid value for \w+ field )([^":]+)`)
 )
 
 // bodyError says what is wrong with a body that is no message of ours; any other
@@ -117,15 +118,13 @@ func bodyError(err error) error {
 	if !ok || st.Code() != codes.InvalidArgument || fault == nil {
 		return err
 	}
-	field, text := "", fault[2]
-	if m := bodyField.FindStringSubmatch(text); m != nil {
-		field = m[1]
-	}
+	field, _ := strconv.Unquote(fault[1]) // what is not there is no field
+	text := fmt.Sprintf("%.300s", fault[4])
 	if m := bodyTime.FindStringSubmatch(text); m != nil {
 		text = m[1] + " is not a time as RFC 3339 writes it, like 2026-03-31T14:05:00Z"
 	}
-	if fault[1] != "" {
-		text += ", line " + fault[1] + " of the body: see /docs"
+	if fault[2] != "" {
+		text += ", line " + fault[2] + ":" + fault[3] + " of the body: see /docs"
 	}
 	return record.FieldErrorf(field, "%s", text)
 }

@@ -34,6 +34,10 @@ func (s *exportSink) Decision(d *record.Decision) error { return s.line(ExportLi
 // export streams the log as JSON lines. What was sent cannot be unsent, so a
 // failure on the way shows as a stream without its end.
 func (s *Server) export(w http.ResponseWriter, r *http.Request) {
+	if err := new(restCall).checkQuery(r); err != nil {
+		writeProblem(w, err)
+		return
+	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	buf := bufio.NewWriterSize(w, 1<<16)
 	sink := &exportSink{enc: json.NewEncoder(buf)}

@@ -64,7 +64,9 @@ func (j *jsonMarshaler) NewDecoder(r io.Reader) runtime.Decoder {
 			err = io.EOF
 		}
 		if err == nil {
-			err = j.Unmarshal(b, v)
+			if err = j.Unmarshal(b, v); err != nil {
+				err = located(b, err)
+			}
 		}
 		if err == nil && !json.Valid(b) {
 			err = errors.New("something stands behind the JSON value: one request, one value")

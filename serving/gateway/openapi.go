@@ -40,7 +40,7 @@ var openAPI = sync.OnceValue(func() document {
 			"type": document{"type": "string"}, "title": document{"type": "string"}, "status": document{"type": "integer"},
 			"detail": document{"type": "string", "description": "What is wrong and what to do."},
 			"kind":   document{"type": "string", "description": "invalid, not_found, conflict, precondition, exhausted, unavailable, unauthorized, forbidden, refused, incompatible, method_not_allowed, deadline_exceeded, canceled or internal."},
-			"field":  document{"type": "string", "description": "Path of the field at fault."},
+			"field":  document{"type": "string", "description": "Path of the field at fault from the top of the body, as in events[3].amount.currency; or the name of the parameter or header."},
 		},
 	}
 	doc["security"] = []any{document{"key": []any{}}}

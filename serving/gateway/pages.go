@@ -36,8 +36,12 @@ func (g *guard) pages(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		if r.URL.Path == "/login" {
+		switch r.URL.Path {
+		case "/login":
 			g.login(w, r)
+			return
+		case "/logout":
+			logout(w, r)
 			return
 		}
 		token := ""
@@ -78,9 +82,25 @@ func (g *guard) login(w http.ResponseWriter, r *http.Request) {
 	case !key.May(ScopeRead):
 		signIn(w, http.StatusForbidden, lacksScope(ScopeRead))
 	default:
-		http.SetCookie(w, &http.Cookie{Name: keyCookie, Value: token, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil, MaxAge: 12 * 3600})
+		setKey(w, r, token, 12*3600)
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 	}
+}
+
+func logout(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, "signing out is a form, which every page has", http.StatusMethodNotAllowed)
+		return
+	}
+	setKey(w, r, "", -1)
+	http.Redirect(w, r, "/login", http.StatusSeeOther)
+}
+
+// setKey lets the browser keep a key for some seconds; with -1 it forgets the one
+// it has.
+func setKey(w http.ResponseWriter, r *http.Request, token string, seconds int) {
+	http.SetCookie(w, &http.Cookie{Name: keyCookie, Value: token, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil, MaxAge: seconds})
 }
 
 func lacksScope(scope string) string {

@@ -125,6 +125,28 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
+// Signing out takes the cookie away. It takes a form of ours: a link cannot do it.
+func TestSignOut(t *testing.T) {
+	e := edgeOf(t, t.TempDir(), serving.Config{}, Config{Pages: echo}, ScopeRead)
+	for _, token := range []string{e.token, "", "bw_00000000_x"} {
+		res, _ := e.visit("POST", "/logout", token, url.Values{}, "Sec-Fetch-Site", "same-origin")
+		if res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/login" || len(res.Cookies()) != 1 {
+			t.Fatalf("%q: %s %v", token, res.Status, res.Header)
+		}
+		if c := res.Cookies()[0]; c.Name != keyCookie || c.Value != "" || c.MaxAge >= 0 || c.Path != "/" || !c.HttpOnly || c.SameSite != http.SameSiteStrictMode {
+			t.Errorf("%q: cookie %+v", token, c)
+		}
+	}
+	for _, c := range []struct {
+		method, site string
+		code         int
+	}{{"GET", "same-origin", http.StatusMethodNotAllowed}, {"POST", "cross-site", http.StatusForbidden}, {"POST", "same-site", http.StatusForbidden}} {
+		if res, body := e.visit(c.method, "/logout", e.token, nil, "Sec-Fetch-Site", c.site); res.StatusCode != c.code || len(res.Cookies()) != 0 {
+			t.Errorf("%s from %s: %s %v %s, want %d", c.method, c.site, res.Status, res.Cookies(), body, c.code)
+		}
+	}
+}
+
 // Without keys, pages are open, and forms still have to come from them.
 func TestPagesWithoutKeys(t *testing.T) {
 	e := edgeOf(t, t.TempDir(), serving.Config{}, Config{Pages: echo})

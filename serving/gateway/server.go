@@ -2,7 +2,8 @@
 // metrics, traces, and the conversion between the generated types and the nouns
 // of record. It alone sees generated code.
 //
-// REST is snake_case JSON with 64-bit integers as strings and RFC 3339 times.
+// REST is snake_case JSON with 64-bit integers as strings and RFC 3339 times; what
+// a request says that its call does not have is refused, in bodies and queries.
 // Errors are RFC 9457 problems with the kind of record.Error and the path of
 // the field at fault. The in-process grpc-gateway skips gRPC interceptors, so
 // what both edges need stands in guard.go, which both call.
@@ -123,6 +124,8 @@ func (s *Server) Handler() (http.Handler, error) {
 		runtime.WithUnescapingMode(runtime.UnescapingModeAllCharacters),
 		runtime.WithIncomingHeaderMatcher(incomingHeader),
 		runtime.WithOutgoingHeaderMatcher(outgoingHeader),
+		runtime.WithDisablePathLengthFallback(), // a form is no GET
+		runtime.WithMiddlewares(strict),
 	)
 	if err := pb.RegisterBellwetherHandlerServer(context.Background(), api, s.service); err != nil {
 		return nil, record.Errorf(record.Internal, "register the API", "%w", err)

@@ -266,9 +266,9 @@ func TestProblemsOfBodiesAndMethods(t *testing.T) {
 		code               int
 		kind, field        string
 	}{
-		{"POST", "/v1/route", `{"lead":{"id":"l1","industy":"retail"}}`, 400, "invalid", "industy"},
-		{"POST", "/v1/route", `{"lead":{"id":7}}`, 400, "invalid", "id"},
-		{"POST", "/v1/route", `{"lead":{"id":"l1","created_at":"yesterday"}}`, 400, "invalid", ""},
+		{"POST", "/v1/route", `{"lead":{"id":"l1","industy":"retail"}}`, 400, "invalid", "lead.industy"},
+		{"POST", "/v1/route", `{"lead":{"id":7}}`, 400, "invalid", "lead.id"},
+		{"POST", "/v1/route", `{"lead":{"id":"l1","created_at":"yesterday"}}`, 400, "invalid", "lead.created_at"},
 		{"POST", "/v1/route", `{"lead":`, 400, "invalid", ""},
 		{"POST", "/v1/route", ``, 400, "invalid", "lead"},
 		{"GET", "/v1/route", ``, 405, "method_not_allowed", ""},

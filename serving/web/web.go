@@ -31,12 +31,16 @@ var pages = []struct {
 	{"GET /models", models.Handler},
 }
 
-// Handler serves the pages over one engine.
-func Handler(engine *serving.Engine) http.Handler {
+// Handler serves the pages over one engine. signIn says that whoever sees them
+// has signed in, so that they have a way out, by POST /logout.
+func Handler(engine *serving.Engine, signIn bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /static/", page.Static())
 	for _, p := range pages {
 		mux.Handle(p.pattern, p.handler(engine))
 	}
-	return mux
+	if !signIn {
+		return mux
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { mux.ServeHTTP(page.SignedIn{ResponseWriter: w}, r) })
 }

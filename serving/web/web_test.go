@@ -47,7 +47,7 @@ func siteOf(t *testing.T, dir string, told serving.Config) (*serving.Engine, str
 	if err != nil {
 		t.Fatal(err)
 	}
-	site := httptest.NewServer(Handler(engine))
+	site := httptest.NewServer(Handler(engine, false))
 	t.Cleanup(func() {
 		site.Close()
 		if err := engine.Close(); err != nil {
@@ -94,6 +94,58 @@ func TestPagesAnswer(t *testing.T) {
 		res, err := http.Get(site + path)
 		if code, body := fetch(t, res, err); code != want || !strings.Contains(body, "<h1>") {
 			t.Errorf("GET %s: %d, want %d with a page", path, code, want)
+		}
+	}
+}
+
+// A partner's status stands on its page, with since when, and in the list.
+func TestPartnerStatus(t *testing.T) {
+	engine, site := newSite(t)
+	span := func(from, to int) record.Span {
+		now := time.Now().UTC().Truncate(time.Second)
+		return record.Span{From: now.AddDate(0, 0, from), To: now.AddDate(0, 0, to)}
+	}
+	status := func(s string, at record.Span) record.StatusSpan { return record.StatusSpan{Status: s, Span: at} }
+	open := record.Span{From: span(-5, 0).From}
+	day := func(t time.Time) string { return t.Format(time.DateOnly) }
+	for id, c := range map[record.PartnerID]struct {
+		status   []record.StatusSpan
+		own, row string
+	}{
+		"silent":     {nil, "active", "active"},
+		"suspended":  {[]record.StatusSpan{status("active", span(-90, -5)), status("suspended", open)}, "suspended since " + day(open.From), "suspended"},
+		"onboarding": {[]record.StatusSpan{status("onboarding", span(-9, 9)), status("active", span(9, 99))}, "onboarding since " + day(span(-9, 9).From) + " until " + day(span(-9, 9).To), "onboarding"},
+		"terminated": {[]record.StatusSpan{status("terminated", record.Span{})}, "terminated", "terminated"},
+		"between":    {[]record.StatusSpan{status("active", span(-90, -5))}, "none now", "none now"},
+	} {
+		if _, err := engine.UpsertPartner(t.Context(), &record.Partner{ID: id, Status: c.status}, nil); err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.Get(site + "/partners/" + string(id))
+		if _, body := fetch(t, res, err); !strings.Contains(body, "<dt>Status</dt><dd>"+c.own+"</dd>") {
+			t.Errorf("%s: its page lacks %s: %s", id, c.own, body)
+		}
+		res, err = http.Get(site + "/partners")
+		_, list := fetch(t, res, err)
+		_, row, _ := strings.Cut(list, ">"+string(id)+"</a>")
+		if row, _, _ = strings.Cut(row, "</tr>"); !strings.Contains(row, "<td>"+c.row+"</td>") {
+			t.Errorf("%s: its row lacks %s: %s", id, c.row, row)
+		}
+	}
+}
+
+// Where people sign in, every page has a way out, errors too; elsewhere none has.
+func TestSignOutIsOnEveryPage(t *testing.T) {
+	engine, open := newSite(t)
+	keyed := httptest.NewServer(Handler(engine, true))
+	defer keyed.Close()
+	const form = `<form method="post" action="/logout"><button class="quiet">Sign out</button></form>`
+	for _, path := range []string{"/", "/partners", "/partners/p%2F0", "/at-risk", "/models", "/nothing", "/partners/nobody"} {
+		for site, want := range map[string]bool{open: false, keyed.URL: true} {
+			res, err := http.Get(site + path)
+			if _, body := fetch(t, res, err); strings.Contains(body, form) != want || strings.Contains(body, "logout") != want {
+				t.Errorf("%s: a way out is there: %v, want %v", path, !want, want)
+			}
 		}
 	}
 }
@@ -350,6 +402,38 @@ func TestBrowser(t *testing.T) {
 		}
 	}
 	picture(t, ctx, "phone.png")
+	signsOut(t, ctx, engine)
+}
+
+// signsOut finds the way out by keyboard alone, on a phone.
+func signsOut(t *testing.T, ctx context.Context, engine *serving.Engine) {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.Handle("/", Handler(engine, true))
+	mux.HandleFunc("POST /logout", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "gone") })
+	keyed := httptest.NewServer(mux)
+	defer keyed.Close()
+	if err := chromedp.Do(ctx, chromedp.Navigate(keyed.URL+"/partners")); err != nil {
+		t.Fatal(err)
+	}
+	if width := run(t, ctx, chromedp.Evaluate[int](`document.documentElement.scrollWidth`)); width > 360 {
+		t.Errorf("with a way out a page is %d pixels wide on a phone of 360", width)
+	}
+	picture(t, ctx, "signed-in.png")
+	for tabs := 0; run(t, ctx, chromedp.Evaluate[string](`document.activeElement.textContent`)) != "Sign out"; tabs++ {
+		if tabs == 20 {
+			t.Fatal("the way out is not found by the Tab key")
+		}
+		if err := chromedp.Do(ctx, chromedp.KeyEvent("\t")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := chromedp.Do(ctx, chromedp.KeyEvent("\r"), chromedp.WaitVisible("pre")); err != nil {
+		t.Fatal(err)
+	}
+	if text := run(t, ctx, chromedp.Text("pre")); text != "gone" {
+		t.Errorf("after Enter on the way out the page says %q", text)
+	}
 }
 
 func run[T any](t *testing.T, ctx context.Context, a chromedp.Action[T]) T {

@@ -51,11 +51,21 @@ var funcs = template.FuncMap{
 	"join":    func(list []string) string { return strings.Join(list, ", ") },
 }
 
+// SignedIn writes to somebody who signed in: the pages written to it have a way
+// out.
+type SignedIn struct{ http.ResponseWriter }
+
+// framed is what the frame around a page is given.
+func framed(w http.ResponseWriter, title string, data any) map[string]any {
+	_, in := w.(SignedIn)
+	return map[string]any{"Title": title, "Data": data, "SignedIn": in}
+}
+
 // Show writes a page. When the template fails nothing is written and it panics:
 // net/http logs that and ends the one answer.
 func Show(w http.ResponseWriter, t *template.Template, title string, data any) {
 	var buf bytes.Buffer
-	if err := t.Execute(&buf, map[string]any{"Title": title, "Data": data}); err != nil {
+	if err := t.Execute(&buf, framed(w, title, data)); err != nil {
 		panic(fmt.Sprintf("page %q: %v", title, err))
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -84,7 +94,7 @@ func Fail(w http.ResponseWriter, err error) {
 		text = e.Error()
 	}
 	var buf bytes.Buffer
-	if failed.Execute(&buf, map[string]any{"Title": title, "Data": text}) != nil {
+	if failed.Execute(&buf, framed(w, title, text)) != nil {
 		http.Error(w, text, code)
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"time"
 
 	"bellwether/datasets/record"
 	"bellwether/health"
@@ -28,16 +29,53 @@ var (
 // shown is how many partners one page lists.
 const shown = 100
 
+type row struct {
+	*record.Partner
+	StatusNow string
+}
+
+type list struct {
+	*serving.PartnerPage
+	Rows []row
+}
+
 // List shows a page of partners after the one named by the query.
 func List(engine *serving.Engine) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		list, err := engine.Partners(r.Context(), record.PartnerID(r.URL.Query().Get("after")), shown)
+		found, err := engine.Partners(r.Context(), record.PartnerID(r.URL.Query().Get("after")), shown)
 		if err != nil {
 			page.Fail(w, err)
 			return
 		}
-		page.Show(w, listTmpl, "Partners", list)
+		v := list{PartnerPage: found}
+		for i := range found.Partners {
+			p := &found.Partners[i].Partner
+			status, _ := statusOf(p, time.Now())
+			v.Rows = append(v.Rows, row{p, status})
+		}
+		page.Show(w, listTmpl, "Partners", v)
 	}
+}
+
+// statusOf says a partner's status as its record names it, and since and until
+// when.
+func statusOf(p *record.Partner, now time.Time) (status, span string) {
+	if status = p.StatusAt(now); status == "" {
+		return "none now", ""
+	}
+	for _, s := range p.Status {
+		if !s.Contains(now) {
+			continue
+		}
+		span = ""
+		if !s.From.IsZero() {
+			span += " since " + s.From.Format(time.DateOnly)
+		}
+		if !s.To.IsZero() {
+			span += " until " + s.To.Format(time.DateOnly)
+		}
+	}
+	return status, span
 }
 
 type kpi struct {
@@ -64,6 +102,7 @@ func kpis(s *record.Standing) []kpi {
 
 type view struct {
 	*serving.PartnerView
+	Status   string
 	Standing *record.Standing
 	KPIs     []kpi
 }
@@ -77,7 +116,8 @@ func Handler(engine *serving.Engine) http.HandlerFunc {
 			page.Fail(w, err)
 			return
 		}
-		v := view{PartnerView: p}
+		status, span := statusOf(&p.Partner, time.Now())
+		v := view{PartnerView: p, Status: status + span}
 		// A partner without a history has no standing; its page shows the rest.
 		if v.Standing, err = engine.Health(r.Context(), id); err != nil && record.KindOf(err) == record.Internal {
 			page.Fail(w, err)

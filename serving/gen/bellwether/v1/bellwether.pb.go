@@ -438,7 +438,8 @@ type ReportOutcomeRequest struct {
 	Decision string `protobuf:"bytes,2,opt,name=decision,proto3" json:"decision,omitempty"`
 	// won or lost.
 	Result string `protobuf:"bytes,3,opt,name=result,proto3" json:"result,omitempty"`
-	// When it happened; now when missing.
+	// When it happened, neither in the future nor before the decision; now when
+	// missing.
 	At       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
 	Amount   *Money                 `protobuf:"bytes,5,opt,name=amount,proto3" json:"amount,omitempty"`
 	Products []string               `protobuf:"bytes,6,rep,name=products,proto3" json:"products,omitempty"`

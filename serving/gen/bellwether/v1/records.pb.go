@@ -653,7 +653,7 @@ func (x *Partner) GetAttributes() map[string]*structpb.Value {
 type Lead struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Now when missing.
+	// Not in the future; now when missing.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=created_at,proto3" json:"created_at,omitempty"`
 	// Key of the customer, the same over all its leads.
 	Account  string   `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
@@ -824,7 +824,7 @@ type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Type  string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
-	// When it happened. The server stamps when it became known.
+	// When it happened, not in the future. The server stamps when it became known.
 	At            *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
 	KnownAt       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=known_at,proto3" json:"known_at,omitempty"`
 	Partner       string                 `protobuf:"bytes,5,opt,name=partner,proto3" json:"partner,omitempty"`
@@ -1074,10 +1074,12 @@ func (x *Refusal) GetCount() int32 {
 type Candidate struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Partner string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
-	// Calibrated P(win | lead, partner), and its interval: of ten partners scored
-	// like this one, nine win such leads at a rate from win_lo to win_hi. Without a
-	// model it is that of the partner's own rate; of a model trained before intervals
-	// promised this, it is narrower and says less.
+	// Calibrated P(win | lead, partner), if the partner accepts: what the model makes
+	// of all that is known; shares in reasons are counted from the past, each one of
+	// the things it weighs. Its interval: of ten partners scored like this one, nine
+	// win such leads at a rate from win_lo to win_hi. Without a model it is that of
+	// the partner's own rate; of a model trained before intervals promised this, it
+	// is narrower and says less.
 	Win   float64 `protobuf:"fixed64,2,opt,name=win,proto3" json:"win,omitempty"`
 	WinLo float64 `protobuf:"fixed64,3,opt,name=win_lo,proto3" json:"win_lo,omitempty"`
 	WinHi float64 `protobuf:"fixed64,4,opt,name=win_hi,proto3" json:"win_hi,omitempty"`
