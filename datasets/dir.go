@@ -261,24 +261,30 @@ func (p *eventPass) each(ctx context.Context, f func(c *chunk[record.Event]) err
 
 func (p *eventPass) straight(ctx context.Context) error {
 	return p.each(ctx, func(c *chunk[record.Event]) error {
-		kept := 0
+		rest, alone := c.rows, p.sifter.strangers(c.rows)
 		for i := range c.rows {
+			if alone[i] {
+				continue
+			}
 			ok, err := p.sifter.pass(&c.rows[i], c.file, c.places[i])
+			if err == nil && !ok {
+				before := len(rest) - len(c.rows[i:])
+				err = p.give(rest[:before])
+				rest = rest[before+1:]
+			}
 			if err != nil {
 				return err
 			}
-			if ok {
-				if kept != i {
-					c.rows[kept] = c.rows[i]
-				}
-				kept++
-			}
 		}
-		if kept == 0 {
-			return nil
-		}
-		return p.out(c.rows[:kept])
+		return p.give(rest)
 	})
+}
+
+func (p *eventPass) give(batch []record.Event) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	return p.out(batch)
 }
 
 func (p *eventPass) sorted(ctx context.Context, arena int) error {

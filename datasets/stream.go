@@ -84,13 +84,14 @@ func (s *sighting) sift() {
 
 func (s *sighting) word(h uint64) uint64 { return h >> 6 & uint64(len(s.sieve)-1) }
 
+// sifts says whether a hash passes the sieve: nearly none does, and it is quicker
+// than a map.
+func (s *sighting) sifts(h uint64) bool { return s.sieve[s.word(h)]>>(h%64)&1 == 1 }
+
 // suspect says whether a key may occur more than once.
 func (s *sighting) suspect(key []byte) bool {
-	if len(s.suspects) == 0 {
-		return false
-	}
 	h := keyHash(key)
-	if s.sieve[s.word(h)]>>(h%64)&1 == 0 { // nearly always, and quicker than a map
+	if !s.sifts(h) {
 		return false
 	}
 	_, yes := s.suspects[h]
@@ -244,6 +245,8 @@ type sifter[T any] struct {
 	counts     Counts
 	first      map[string]earlier
 	key        []byte
+	hashes     []uint64 // of a batch's keys
+	alone      []bool   // beside hashes
 }
 
 // earlier is the first record of a key that occurs more than once.
@@ -262,6 +265,27 @@ func (s *sifter[T]) reject(f Fault) {
 	s.counts.In++
 	s.counts.Quarantined++
 	s.quarantine.Add(f)
+}
+
+// strangers counts in the rows that nothing of the same key can be beside, and
+// returns which those are, until the next call. Hashes come first and the sieve
+// after: it does not fit into a near cache, and its reads then do not wait for one
+// another.
+func (s *sifter[T]) strangers(rows []T) []bool {
+	s.hashes, s.alone = slices.Grow(s.hashes[:0], len(rows)), slices.Grow(s.alone[:0], len(rows))
+	for i := range rows {
+		s.key = s.noun.key(s.key[:0], &rows[i])
+		s.hashes = append(s.hashes, keyHash(s.key))
+	}
+	for _, h := range s.hashes {
+		alone := !s.sighting.sifts(h)
+		if alone {
+			s.counts.In++
+			s.counts.Kept++
+		}
+		s.alone = append(s.alone, alone)
+	}
+	return s.alone
 }
 
 // pass reports whether the record is to go on.
