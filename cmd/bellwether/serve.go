@@ -105,7 +105,6 @@ func serve(ctx context.Context, s *streams, f serveFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
-	hugePages()
 	tracer, stop, err := newTracer(ctx)
 	if err != nil {
 		return err
