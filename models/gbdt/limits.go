@@ -213,23 +213,15 @@ func (m *Model) ordered(tree, col int) (up, down bool) {
 	return up, down
 }
 
-// favoured is what the leaves of a tree add to each output, turned such that more
-// is more of the answer.
+// favoured is what the leaves of a tree add to each score, by node, turned such that
+// more is more of the answer.
 func (m *Model) favoured(tree int) [][]float64 {
-	t := m.trees[tree]
-	values := make([][]float64, len(t))
-	leaf := 0
-	for i := range t {
-		switch h := m.hazards; {
-		case t[i].kid != 0:
-		case h == nil:
-			values[i] = []float64{t[i].value}
-		default:
-			values[i] = slices.Clone(h.steps[tree][leaf:][:len(h.base)])
-			for k := range values[i] {
-				values[i][k] *= float64(favours(k, h.causes))
+	values := m.leafValues(tree)
+	for _, scores := range values {
+		for k := range scores {
+			if m.hazards != nil && favours(k, m.hazards.causes) < 0 {
+				scores[k] = -scores[k]
 			}
-			leaf += len(h.base)
 		}
 	}
 	return values
