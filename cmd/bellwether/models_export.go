@@ -32,6 +32,11 @@ city#rate), because LightGBM's categories are integers. FILE.columns.json says h
 is made, and --in TABLE --encoded FILE makes them: a copy of the table with these
 columns added.
 
+Of a learner of hazards LightGBM answers with scores: of each way a case may end
+(won, lost) within the first age, within the second, and so on, as FILE.columns.json
+lists them. The chance that a case still open ends so is exp(score) over 1 plus the
+exp of each score of that age.
+
 A model that was imported is written as the file it came as: .txt, .json or .ubj.`,
 		Example: `  bellwether models export deals --out deals.tar.gz
   bellwether models export deals@v3 --out deals.txt
@@ -154,7 +159,11 @@ func (j treesJob) ours(s *streams, a *registry.Artifact, p *trial.Predictor, m *
 			return err
 		}
 	}
-	return told(s, a.Version, j.json, "exported %s to %s, how its columns are made to %s\n", a.Version, j.out, beside)
+	of := ""
+	if m.Ages() != nil {
+		of = " as scores of each age"
+	}
+	return told(s, a.Version, j.json, "exported %s%s to %s, how its columns are made to %s\n", a.Version, of, j.out, beside)
 }
 
 // describeLevels gives a companion the texts of the table a model was trained on.

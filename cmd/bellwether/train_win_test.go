@@ -138,8 +138,8 @@ func TestTrainWinOnIncidents(t *testing.T) {
 	}
 }
 
-// TestTrainHazards: where the learner of hazards wins it is published and routes;
-// its leaves do not fit LightGBM's text.
+// TestTrainHazards: where the learner of hazards wins it is published and routes,
+// and its trees can be written for LightGBM.
 func TestTrainHazards(t *testing.T) {
 	dir := t.TempDir()
 	world, models, lead := filepath.Join(dir, "world"), filepath.Join(dir, "models"), filepath.Join(dir, "lead.json")
@@ -165,8 +165,9 @@ func TestTrainHazards(t *testing.T) {
 	if !strings.HasPrefix(d.Model, "win@v1:") || d.Chosen == "" || d.Degraded {
 		t.Errorf("model %q, chosen %q", d.Model, d.Chosen)
 	}
-	if code, _, stderr := called("models", "export", "win", "--models", models, "--out", filepath.Join(dir, "win.txt")); code == 0 || !strings.Contains(stderr, "hazard") {
-		t.Errorf("export as LightGBM text: exit code %d, %s", code, stderr)
+	code, stdout, stderr = called("models", "export", "win", "--models", models, "--out", filepath.Join(dir, "win.txt"))
+	if about, _ := os.ReadFile(filepath.Join(dir, "win.columns.json")); code != 0 || !strings.Contains(stdout, "scores") || !strings.Contains(string(about), `"ways": [`) {
+		t.Errorf("export as LightGBM text: exit code %d, %s%s", code, stdout, stderr)
 	}
 }
 

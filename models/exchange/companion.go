@@ -25,9 +25,22 @@ import (
 // key of one column is the bits of a float64: of the number, or, for a text, of
 // the upper 52 bits of its 64-bit FNV-1a hash as a number; of a missing value it
 // is 7ff8b31100000001. The key of two columns mixes theirs as target.Pair does.
-// testdata/companion.py has all of it in 40 lines.
+//
+// Of a model of when cases end there are two lists more:
+//
+//	ages: the ends of the buckets of age, in seconds
+//	ways: how a case may end: won and lost, or ended
+//
+// The text then gives a score for each way in each bucket: all of the first bucket
+// and so on. The chance that a case open when the bucket begins ends in it in a way
+// is exp(score) over 1 and the exp of all scores of the bucket. Our model answers
+// with the chance to be won by the last age, or not to have ended.
+//
+// testdata/companion.py has all of it in 60 lines.
 type Companion struct {
 	Features []Feature `json:"features"`
+	Ages     []int64   `json:"ages,omitempty"`
+	Ways     []string  `json:"ways,omitempty"`
 }
 
 // Feature is how one feature is made.
@@ -47,7 +60,13 @@ type Key uint64
 func (k Key) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%016x", uint64(k)), nil }
 
 func companion(a *gbdt.Anatomy, columns []models.Column) *Companion {
-	c := &Companion{}
+	c := &Companion{Ages: a.Ages}
+	switch len(a.Base) {
+	case len(a.Ages):
+		c.Ways = []string{"ended"}
+	case 2 * len(a.Ages):
+		c.Ways = []string{"won", "lost"}
+	}
 	taken := map[string]bool{}
 	for _, in := range a.Inputs {
 		f := Feature{Kind: in.Kind, Unseen: in.Unseen}

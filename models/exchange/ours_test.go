@@ -17,7 +17,7 @@ import (
 	"bellwether/models/gbdt"
 )
 
-var rewrite = flag.Bool("rewrite", false, "train testdata/ours.bin again; run testdata/make.py ours afterwards")
+var rewrite = flag.Bool("rewrite", false, "train testdata/ours*.bin again; run testdata/make.py ours afterwards")
 
 // mixed is a table with every input our trees make: numbers with holes, a
 // category of few levels, two of many, and what only two of them together tell.
@@ -50,14 +50,36 @@ func mixed(n int) (*models.Table, [][]any) {
 	return t, rows
 }
 
-// oursIs what testdata holds of our own model: its bytes, and rows.
-func readOurs(t *testing.T) (*gbdt.Model, []models.Column, want) {
+// ending gives the cases of a table times: they end within 100 days or stay open,
+// and with a horizon it is asked which last so long.
+func ending(t *models.Table, horizon int64) *models.Table {
+	const day = 86400
+	u := *t
+	u.Until, u.Horizon = 100*day, horizon
+	rng := rand.New(rand.NewPCG(6, 6))
+	for i, y := range t.Y {
+		at := rng.Int64N(100 * day)
+		ended := at + 1 + int64(rng.ExpFloat64()*(20+20*y)*day)
+		u.At, u.Known = append(u.At, at), append(u.Known, ended)
+		if horizon > 0 {
+			u.Ended, u.Known[i] = append(u.Ended, ended), min(ended, at+horizon)
+			u.Y = slices.Concat(u.Y[:i], []float64{0}, u.Y[i+1:])
+			if ended > at+horizon {
+				u.Y[i] = 1
+			}
+		}
+	}
+	return &u
+}
+
+// readOurs reads what testdata holds of one of our own models, and rows.
+func readOurs(t *testing.T, name string) (*gbdt.Model, []models.Column, want) {
 	t.Helper()
 	table, rows := mixed(1500)
 	if *rewrite {
-		rewriteOurs(t, table, rows)
+		rewriteOurs(t, name, table, rows)
 	}
-	m, err := gbdt.Load(readFile(t, "testdata/ours.bin"))
+	m, err := gbdt.Load(readFile(t, "testdata/"+name+".bin"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,9 +90,15 @@ func readOurs(t *testing.T) (*gbdt.Model, []models.Column, want) {
 	return m, table.Columns, given
 }
 
-func rewriteOurs(t *testing.T, table *models.Table, rows [][]any) {
+func rewriteOurs(t *testing.T, model string, table *models.Table, rows [][]any) {
 	t.Helper()
 	l := gbdt.Learner{Trees: 14, Leaves: 8, LearningRate: .3, Targets: gbdt.Targets{Pairs: 2}}
+	if model != "ours" {
+		const day = 86400
+		ages := []int64{10 * day, 40 * day}
+		l.Trees, l.Leaves, l.Objective = 6, 5, gbdt.Hazard{Ages: ages}
+		table = ending(table, map[string]int64{"ours_lasts": ages[1]}[model])
+	}
 	m, err := l.Fit(context.Background(), table, nil, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +122,7 @@ func rewriteOurs(t *testing.T, table *models.Table, rows [][]any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, b := range map[string][]byte{"ours.bin": b, "ours.rows.json": g, "ours.txt": text, "ours.columns.json": a} {
+	for name, b := range map[string][]byte{model + ".bin": b, "ours.rows.json": g, model + ".txt": text, model + ".columns.json": a} {
 		if err := os.WriteFile("testdata/"+name, b, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -109,9 +137,9 @@ func names(columns []models.Column) []string {
 	return out
 }
 
-// LightGBM loaded what we wrote, and its answers stand in ours.want.json.
-func TestLightGBMAnswersAsWeDoWithWhatWeWrite(t *testing.T) {
-	m, columns, given := readOurs(t)
+// writtenAsRead writes one of our models, and checks that LightGBM has read just that.
+func writtenAsRead(t *testing.T, name string, m *gbdt.Model, columns []models.Column) ([]byte, *exchange.Companion) {
+	t.Helper()
 	text, about, err := exchange.Write(m, columns)
 	if err != nil {
 		t.Fatal(err)
@@ -120,9 +148,88 @@ func TestLightGBMAnswersAsWeDoWithWhatWeWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(text, readFile(t, "testdata/ours.txt")) || !bytes.Equal(a, readFile(t, "testdata/ours.columns.json")) {
-		t.Fatal("the model is written otherwise than LightGBM read it: run with -rewrite and testdata/make.py ours")
+	if !bytes.Equal(text, readFile(t, "testdata/"+name+".txt")) || !bytes.Equal(a, readFile(t, "testdata/"+name+".columns.json")) {
+		t.Fatalf("%s is written otherwise than LightGBM read it: run with -rewrite and testdata/make.py ours", name)
 	}
+	return text, about
+}
+
+// LightGBM loaded what we wrote of models of hazards. Its scores, and the chances
+// that companion.py makes of them, stand in NAME.want.json.
+func TestLightGBMScoresHazardsAsWeDo(t *testing.T) {
+	for _, name := range []string{"ours_ends", "ours_lasts"} {
+		m, columns, given := readOurs(t, name)
+		_, about := writtenAsRead(t, name, m, columns)
+		var w struct {
+			Scores    [][]float64
+			Incidence [][]map[string]float64
+		}
+		if err := json.Unmarshal(readFile(t, "testdata/"+name+".want.json"), &w); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(about.Ages) * len(about.Ways); len(about.Ages) != 2 || len(w.Scores) != len(given.Rows) || len(w.Scores[0]) != n {
+			t.Fatalf("%s: %d rows of %d scores, %d ages and ways %v", name, len(w.Scores), len(w.Scores[0]), len(about.Ages), about.Ways)
+		}
+		table := given.table()
+		answers, row := predict(t, m, table), make([]float64, m.Width())
+		for i, by := range w.Incidence {
+			table.Row(row, i)
+			won, lost := make([]float64, 2), make([]float64, 2)
+			m.Incidence(won, lost, row)
+			answer := by[1]["won"]
+			if name == "ours_lasts" {
+				answer = 1 - by[1]["ended"]
+			}
+			for b, p := range by { // of won or of ended, and lost, one is there
+				if math.Abs(won[b]-p["won"]) > 1e-14 || math.Abs(lost[b]-p["lost"]-p["ended"]) > 1e-14 || math.Abs(answers[i]-answer) > 1e-14 {
+					t.Fatalf("%s, row %d, age %d: won %v, lost %v, answer %v; LightGBM has %v", name, i, b, won[b], lost[b], answers[i], p)
+				}
+			}
+		}
+		encoded, err := about.Encode(table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range w.Scores {
+			if scores := scoresOf(m.Anatomy(), encoded, i); !slices.Equal(scores, w.Scores[i]) {
+				t.Fatalf("%s, row %d: scores %v, LightGBM has %v", name, i, scores, w.Scores[i])
+			}
+		}
+	}
+}
+
+// scoresOf follows the words of Anatomy, which gbdt holds to its own scores, with
+// encoded features.
+func scoresOf(a *gbdt.Anatomy, encoded *models.Table, row int) []float64 {
+	scores := slices.Clone(a.Base)
+	for _, tree := range a.Trees {
+		n := tree[0]
+		for n.Left != 0 {
+			v := encoded.X[n.Input][row]
+			right := v > n.Cut
+			switch {
+			case a.Inputs[n.Input].Kind == gbdt.Level:
+				right = n.Right>>int(v)&1 != 0
+			case math.IsNaN(v):
+				right = n.MissingRight
+			}
+			next := n.Left
+			if right {
+				next++
+			}
+			n = tree[next]
+		}
+		for k, v := range n.Values {
+			scores[k] += v
+		}
+	}
+	return scores
+}
+
+// LightGBM loaded what we wrote, and its answers stand in ours.want.json.
+func TestLightGBMAnswersAsWeDoWithWhatWeWrite(t *testing.T) {
+	m, columns, given := readOurs(t, "ours")
+	text, about := writtenAsRead(t, "ours", m, columns)
 	kinds := map[string]int{}
 	for _, f := range about.Features {
 		kinds[f.Kind+fmt.Sprint(len(f.Columns))]++
@@ -155,7 +262,7 @@ func TestLightGBMAnswersAsWeDoWithWhatWeWrite(t *testing.T) {
 }
 
 func TestWhatWeWriteWeRead(t *testing.T) {
-	ours, columns, given := readOurs(t)
+	ours, columns, given := readOurs(t, "ours")
 	text, about, err := exchange.Write(ours, columns)
 	if err != nil {
 		t.Fatal(err)

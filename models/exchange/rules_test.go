@@ -189,11 +189,35 @@ func TestNamesThatLightGBMTakesAreDistinct(t *testing.T) {
 	if _, _, err := Write(m.(*gbdt.Model), table.Columns[1:]); !errors.Is(err, models.ErrWidth) {
 		t.Errorf("two columns: %v", err)
 	}
-	table.At, table.Known = make([]int64, table.Len()), slices.Repeat([]int64{9}, table.Len())
-	if m, err = (gbdt.Learner{Objective: gbdt.Hazard{}, Trees: 2}).Fit(context.Background(), table, nil, 1); err != nil {
-		t.Fatal(err)
+}
+
+// A model of amounts or of counts is written with its own link.
+func TestWhatIsNotAChanceIsWrittenAsItIs(t *testing.T) {
+	table := &models.Table{Columns: []models.Column{{Name: "a"}}, X: make([][]float64, 1)}
+	for i := range 400 {
+		table.X[0], table.Y = append(table.X[0], float64(i%31)), append(table.Y, float64(i%31*3+i%7))
 	}
-	if _, _, err := Write(m.(*gbdt.Model), table.Columns); !errors.Is(err, ErrUnsupported) {
-		t.Errorf("hazards: %v", err)
+	for _, o := range []gbdt.Objective{gbdt.SquaredError{}, gbdt.Poisson{}} {
+		m, err := gbdt.Learner{Objective: o, Trees: 20}.Fit(context.Background(), table, nil, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _, err := Write(m.(*gbdt.Model), table.Columns)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := Read(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, want := make([]float64, table.Len()), make([]float64, table.Len())
+		if err := errors.Join(m.Predict(want, table), back.Predict(got, table)); err != nil {
+			t.Fatal(err)
+		}
+		for i := range got {
+			if math.Abs(got[i]-want[i]) > 1e-12*want[i] {
+				t.Fatalf("%T, row %d: %v is read back as %v", o, i, want[i], got[i])
+			}
+		}
 	}
 }

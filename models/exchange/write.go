@@ -12,8 +12,8 @@ import (
 )
 
 // Write writes one of our models as LightGBM's text of version v4, which
-// LightGBM loads and answers the same raw probabilities with, up to the rounding
-// of a sum. The calibrator is no part of it.
+// LightGBM loads and answers the same with, up to the rounding of a sum: raw
+// probabilities. The calibrator is no part of it.
 //
 // A number is a feature under its column's name. What is made of categories,
 // their levels and statistics, is a feature of its own each, because LightGBM's
@@ -21,15 +21,15 @@ import (
 // "city#rate", "city#count", "city*product#rate". The Companion says how to make
 // them from the columns, and Encode does it.
 //
-// A model of gbdt.Hazard cannot be written: that is ErrUnsupported.
+// A model of gbdt.Hazard is written as one of several classes without an objective:
+// a tree for each of its scores in the place of each of its trees. LightGBM answers
+// with the scores, the same to the last bit; the Companion says what chances they
+// are of.
 //
 // A number nearer to 0 than 1e-35 is 0 to LightGBM.
 func Write(m *gbdt.Model, columns []models.Column) ([]byte, *Companion, error) {
 	if len(columns) != m.Width() {
 		return nil, nil, fmt.Errorf("%w: %d, the model has %d", models.ErrWidth, len(columns), m.Width())
-	}
-	if m.Ages() != nil {
-		return nil, nil, fmt.Errorf("%w: a model of hazards: its leaves hold a step for each age, LightGBM's one number", ErrUnsupported)
 	}
 	a := m.Anatomy()
 	c := companion(a, columns)
@@ -37,12 +37,14 @@ func Write(m *gbdt.Model, columns []models.Column) ([]byte, *Companion, error) {
 	var sizes []string
 	trees := a.Trees
 	if len(trees) == 0 { // its answer is the base alone
-		trees = [][]gbdt.Node{{{}}}
+		trees = [][]gbdt.Node{{{Values: make([]float64, len(a.Base))}}}
 	}
 	for k, t := range trees {
-		before := w.Len()
-		w.tree(k, t)
-		sizes = append(sizes, strconv.Itoa(w.Len()-before))
+		for score := range a.Base {
+			before := w.Len()
+			w.tree(k, t, score)
+			sizes = append(sizes, strconv.Itoa(w.Len()-before))
+		}
 	}
 	var out bytes.Buffer
 	names, infos := make([]string, len(c.Features)), make([]string, len(c.Features))
@@ -52,12 +54,20 @@ func Write(m *gbdt.Model, columns []models.Column) ([]byte, *Companion, error) {
 	if len(names) == 0 { // LightGBM wants a feature
 		names, infos = []string{"none"}, []string{"none"}
 	}
-	fmt.Fprintf(&out, "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\nmax_feature_idx=%d\nobjective=binary sigmoid:1\n", len(names)-1)
+	fmt.Fprintf(&out, "tree\nversion=v4\nnum_class=%d\nnum_tree_per_iteration=%d\nlabel_index=0\nmax_feature_idx=%d\n", len(a.Base), len(a.Base), len(names)-1)
+	objective := objectives[a.Answer]
+	if objective != "custom" { // which has no line
+		fmt.Fprintf(&out, "objective=%s\n", objective)
+	}
+	objective, _, _ = strings.Cut(objective, " ")
 	fmt.Fprintf(&out, "feature_names=%s\nfeature_infos=%s\ntree_sizes=%s\n\n", strings.Join(names, " "), strings.Join(infos, " "), strings.Join(sizes, " "))
 	out.Write(w.Bytes())
-	out.WriteString(endOfTrees + "\n\nfeature_importances:\n\nparameters:\n[boosting: gbdt]\n[objective: binary]\nend of parameters\n\n" + pandasPrefix + "null\n")
+	out.WriteString(endOfTrees + "\n\nfeature_importances:\n\nparameters:\n[boosting: gbdt]\n[objective: " + objective + "]\nend of parameters\n\n" + pandasPrefix + "null\n")
 	return out.Bytes(), c, nil
 }
+
+// objectives is what LightGBM links scores by as our answers are.
+var objectives = map[string]string{gbdt.Chance: "binary sigmoid:1", gbdt.Amount: "regression", gbdt.Pace: "poisson", gbdt.Ends: "custom"}
 
 // info is what feature_infos says of an input: its levels, or the range of its
 // cuts.
@@ -99,9 +109,9 @@ type lists struct {
 	bounds, words                                   []string
 }
 
-// tree writes the block of tree k. Inner nodes and leaves are numbered as they
-// come, parents before children.
-func (w *textWriter) tree(k int, t []gbdt.Node) {
+// tree writes the block of tree k for one of the scores. Inner nodes and leaves are
+// numbered as they come, parents before children.
+func (w *textWriter) tree(k int, t []gbdt.Node, score int) {
 	number := make([]int, len(t)) // a leaf's is ~number, as children are named
 	inner, leaves := 0, 0
 	for i, n := range t {
@@ -115,17 +125,17 @@ func (w *textWriter) tree(k int, t []gbdt.Node) {
 	}
 	base := 0.0
 	if k == 0 {
-		base = w.a.Base
+		base = w.a.Base[score]
 	}
 	l := lists{bounds: []string{"0"}}
 	for _, n := range t {
 		if n.Left == 0 {
-			l.leafValue, l.leafRows = append(l.leafValue, digits(n.Value+base)), append(l.leafRows, strconv.Itoa(n.Rows))
+			l.leafValue, l.leafRows = append(l.leafValue, digits(n.Values[score]+base)), append(l.leafRows, strconv.Itoa(n.Rows))
 			continue
 		}
 		w.fork(&l, &n, number)
 	}
-	fmt.Fprintf(w, "Tree=%d\nnum_leaves=%d\nnum_cat=%d\n", k, leaves, len(l.bounds)-1)
+	fmt.Fprintf(w, "Tree=%d\nnum_leaves=%d\nnum_cat=%d\n", k*len(w.a.Base)+score, leaves, len(l.bounds)-1)
 	line := func(key string, words []string) { fmt.Fprintf(w, "%s=%s\n", key, strings.Join(words, " ")) }
 	line("split_feature", l.feature)
 	line("split_gain", l.gain)

@@ -1,14 +1,28 @@
 package gbdt
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Anatomy is a model taken apart, so that it can be written in another format.
-// The score of a row is Base plus the value of the leaf each tree leads to.
+// The scores of a row are Base plus the values of the leaf each tree leads to: of
+// Hazard several, as it says, otherwise one.
 type Anatomy struct {
-	Base   float64
+	Base   []float64
+	Answer string // to the scores
+	Ages   []int64
 	Inputs []Input
 	Trees  [][]Node
 }
+
+// What a model answers with.
+const (
+	Chance = "chance" // whose log-odds the score is
+	Amount = "amount" // the score itself
+	Pace   = "pace"   // whose logarithm the score is
+	Ends   = "ends"   // the chance to be won by the last of Ages, or of one risk to last
+)
 
 // What an Input holds.
 const (
@@ -31,12 +45,12 @@ type Input struct {
 
 // Node is a node of a tree; the root is the first.
 type Node struct {
-	Left  int     // the left child, the right one follows; 0 for a leaf
-	Rows  int     // of the training that reached it
-	Value float64 // of a leaf
-	Gain  float64
-	Input int
-	Cut   float64 // at most Cut goes left; +Inf: all numbers
+	Left   int       // the left child, the right one follows; 0 for a leaf
+	Rows   int       // of the training that reached it
+	Values []float64 // of a leaf: what it adds to each score
+	Gain   float64
+	Input  int
+	Cut    float64 // at most Cut goes left; +Inf: all numbers
 	// MissingRight sends NaN right.
 	MissingRight bool
 	// Right has the bit of every value of a Level that goes right.
@@ -45,14 +59,24 @@ type Node struct {
 
 // Anatomy takes the model apart.
 func (m *Model) Anatomy() *Anatomy {
-	a := &Anatomy{Base: m.base}
+	a := &Anatomy{Base: []float64{m.base}, Answer: Ends, Ages: m.Ages()}
+	switch m.loss {
+	case chance:
+		a.Answer = Chance
+	case amount:
+		a.Answer = Amount
+	case pace:
+		a.Answer = Pace
+	default:
+		a.Base = slices.Clone(m.hazards.base)
+	}
 	for _, in := range m.enc.inputs {
 		a.Inputs = append(a.Inputs, m.enc.anatomy(in))
 	}
-	for _, t := range m.trees {
-		nodes := make([]Node, len(t))
+	for tree, t := range m.trees {
+		nodes, values := make([]Node, len(t)), m.leafValues(tree)
 		for i, n := range t {
-			nodes[i] = Node{Left: int(n.kid), Rows: int(n.rows), Value: n.value}
+			nodes[i] = Node{Left: int(n.kid), Rows: int(n.rows), Values: values[i]}
 			if n.kid == 0 {
 				continue
 			}
@@ -65,6 +89,23 @@ func (m *Model) Anatomy() *Anatomy {
 		a.Trees = append(a.Trees, nodes)
 	}
 	return a
+}
+
+// leafValues is what the leaves of a tree add to each score, by node.
+func (m *Model) leafValues(tree int) [][]float64 {
+	t := m.trees[tree]
+	values, leaf := make([][]float64, len(t)), 0
+	for i := range t {
+		switch h := m.hazards; {
+		case t[i].kid != 0:
+		case h == nil:
+			values[i] = []float64{t[i].value}
+		default:
+			values[i] = slices.Clone(h.steps[tree][leaf:][:len(h.base)])
+			leaf += len(h.base)
+		}
+	}
+	return values
 }
 
 func (e *encoder) anatomy(in input) Input {

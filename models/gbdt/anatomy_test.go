@@ -3,6 +3,7 @@ package gbdt
 import (
 	"context"
 	"math"
+	"slices"
 	"testing"
 
 	"bellwether/models"
@@ -27,9 +28,9 @@ func (in Input) value(row []float64) float64 {
 	return in.Unseen
 }
 
-// score follows the words of Anatomy and Node.
-func (a *Anatomy) score(row []float64) float64 {
-	sum := a.Base
+// scores follows the words of Anatomy and Node.
+func (a *Anatomy) scores(row []float64) []float64 {
+	sums := slices.Clone(a.Base)
 	for _, t := range a.Trees {
 		at := 0
 		for n := t[0]; n.Left != 0; n = t[at] {
@@ -47,9 +48,11 @@ func (a *Anatomy) score(row []float64) float64 {
 				at++
 			}
 		}
-		sum += t[at].Value
+		for k, v := range t[at].Values {
+			sums[k] += v
+		}
 	}
-	return sum
+	return sums
 }
 
 func TestAnatomyAnswersAsTheModel(t *testing.T) {
@@ -74,9 +77,39 @@ func TestAnatomyAnswersAsTheModel(t *testing.T) {
 		}
 		for i := range want {
 			test.Row(row, i)
-			if got := 1 / (1 + math.Exp(-a.score(row))); math.Abs(got-want[i]) > 1e-14 {
+			if got := 1 / (1 + math.Exp(-a.scores(row)[0])); math.Abs(got-want[i]) > 1e-14 {
 				t.Fatalf("%s: row %d: %v, the model says %v", name, i, got, want[i])
 			}
+		}
+	}
+}
+
+// Of a model of hazards the scores are the same to the last bit.
+func TestAnatomyScoresHazards(t *testing.T) {
+	tab, _ := labelled()
+	for _, tab := range []*models.Table{tab, lastingTable(tab, 7000)} {
+		m := fitTable(t, Learner{Objective: Hazard{Ages: []int64{600, 3600, 7000}}, Trees: 8, Leaves: 7}, tab)
+		a, row := m.Anatomy(), make([]float64, tab.Width())
+		if a.Answer != Ends || !slices.Equal(a.Ages, m.Ages()) {
+			t.Fatalf("answer %s of ages %v", a.Answer, a.Ages)
+		}
+		want := make([]float64, len(m.hazards.base))
+		for i := range 200 {
+			tab.Row(row, i)
+			m.hazards.scoresOf(want, m.scorer, source{rows: row, width: m.width})
+			if got := a.scores(row); !slices.Equal(got, want) {
+				t.Fatalf("row %d: scores %v, the model has %v", i, got, want)
+			}
+		}
+	}
+}
+
+func TestAnatomyTellsTheAnswer(t *testing.T) {
+	tab, objectives := labelled()
+	want := []string{Amount, Pace, Amount, Ends, Chance}
+	for i, o := range append(objectives, LogLoss{}) {
+		if a := fitTable(t, Learner{Objective: o, Trees: 2}, tab).Anatomy(); a.Answer != want[i] {
+			t.Errorf("%T: %s", o, a.Answer)
 		}
 	}
 }

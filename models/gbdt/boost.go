@@ -48,8 +48,8 @@ func newBooster(p Learner, rows *sample, of fitting, enc *encoder, cols [][]uint
 	switch {
 	case p.From != nil:
 		b.base = p.From.base
-	case p.Base != nil:
-		b.base = *p.Base
+	case p.Base != nil && b.ends == nil:
+		b.base = p.Base[0]
 	default:
 		b.base = of.base()
 	}
@@ -137,6 +137,7 @@ func (b *booster) run(ctx context.Context) error {
 		rng := rand.New(rand.NewPCG(b.seed, uint64(k)+1))
 		if b.ends != nil {
 			b.ends.aim(rng)
+			b.search.falls = dot(slopes(b.ends.start, b.ends.causes), b.ends.way) < 0
 		}
 		b.of.derive(b.gh, b.score, c)
 		rows := b.draw(rng)
@@ -240,20 +241,60 @@ func (b *booster) advance(score []float64, m *matrix) {
 // order around a model without trees.
 func (b *booster) stepsOf(t tree) []float64 {
 	n, slope := b.ends.outputs(), slopes(b.ends.start, b.ends.causes)
-	steps, before := make([]float64, (len(t)/2+1)*n), t.leavesBefore()
+	g, h := make([]float64, len(t)*n), make([]float64, len(t)*n)
 	crew(b.Threads).each(len(b.grower.open), func(i int) {
 		l := b.grower.open[i]
-		g, h := make([]float64, n), make([]float64, n)
-		b.ends.leaf(g, h, b.score, b.all[l.lo:l.hi])
-		step := steps[before[l.node]*n:][:n]
-		for k := range step {
-			if h[k] > 0 {
-				step[k] = b.LearningRate * b.search.newton(g[k], h[k])
+		b.ends.leaf(g[l.node*n:][:n], h[l.node*n:][:n], b.score, b.all[l.lo:l.hi])
+	})
+	output := func(i int) float64 {
+		if h[i] > 0 {
+			return b.search.newton(g[i], h[i])
+		}
+		return 0
+	}
+	within := b.boundsOf(t, g, h, output)
+	var steps []float64
+	for i := range t {
+		if t[i].kid != 0 {
+			continue
+		}
+		from := len(steps)
+		for k := i * n; k < (i+1)*n; k++ {
+			steps = append(steps, b.LearningRate*within[k].clamp(output(k)))
+		}
+		t[i].value = dot(slope, steps[from:]) / b.LearningRate
+	}
+	return steps
+}
+
+// boundsOf returns what each output of each node must lie within: as a tree of one
+// output finds it while it grows, for each output by itself. It adds to the
+// derivatives those of the nodes inside.
+func (b *booster) boundsOf(t tree, g, h []float64, output func(at int) float64) []bounds {
+	n := b.ends.outputs()
+	within := slices.Repeat([]bounds{unbound}, len(t)*n)
+	if b.search.monotone == nil {
+		return within
+	}
+	for i := len(t) - 1; i >= 0; i-- {
+		if k := int(t[i].kid); k != 0 {
+			for o := range n {
+				g[i*n+o] = g[k*n+o] + g[(k+1)*n+o]
+				h[i*n+o] = h[k*n+o] + h[(k+1)*n+o]
 			}
 		}
-		t[l.node].value = dot(slope, step) / b.LearningRate
-	})
-	return steps
+	}
+	for i := range t {
+		if t[i].kid == 0 {
+			continue
+		}
+		way := b.search.monotone[t[i].test.input]
+		for o := range n {
+			at, l := i*n+o, int(t[i].kid)*n+o
+			within[l], within[l+n] = within[at].parted(within[at].clamp(output(l)), within[at].clamp(output(l+n)), way*favours(o, b.ends.causes))
+		}
+	}
+	return within
 }
 
 // scale turns the derivatives into fixed point, in units such that the sum over

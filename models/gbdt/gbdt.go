@@ -89,7 +89,7 @@ type Learner struct {
 	Objective        Objective // what trees are fitted to; LogLoss{}
 	Limits           Limits    // what trees must keep to
 	GradientFraction float64   // of rows drawn for each tree, those of large gradients rather; 1, or RowFraction; not for Hazard
-	Base             *float64  // score of a model without trees; nil: the best one; not for Hazard
+	Base             []float64 // score of each output of a model without trees, of Hazard several; nil: the best ones
 	From             *Model    // a model to go on from: its trees stay, and at most Trees are added; nil: none
 
 	// Progress, if set, is called after each tree, with NaN for the loss on
@@ -252,17 +252,38 @@ func (l Learner) begin(rows *sample) (fitting, error) {
 	differ := func() error { return differ(rows.y) }
 	if e, ok := of.(*ends); ok {
 		differ = e.differ
-		if l.Base != nil || l.GradientFraction < 1 || l.Limits.anyBound() {
-			return nil, fmt.Errorf("gbdt: Base, GradientFraction and Monotone are not for Hazard")
+		if l.GradientFraction < 1 {
+			return nil, fmt.Errorf("gbdt: GradientFraction is not for Hazard: rows drawn by gradient leave its steps rougher than as many drawn alike, by RowFraction")
 		}
 	}
-	if l.Base != nil && !finite(*l.Base) {
-		return nil, fmt.Errorf("gbdt: Base is %v", *l.Base)
+	if err := l.starts(of); err != nil {
+		return nil, err
 	}
 	if err := l.follows(of, len(rows.columns)); err != nil {
 		return nil, err
 	}
 	return of, differ()
+}
+
+// starts lets the fit start from l.Base, or reports why it cannot.
+func (l Learner) starts(of fitting) error {
+	if l.Base == nil {
+		return nil
+	}
+	outputs := 1
+	e, many := of.(*ends)
+	if many {
+		outputs = e.outputs()
+	}
+	ok := len(l.Base) == outputs && !slices.ContainsFunc(l.Base, func(s float64) bool { return !finite(s) })
+	if ok && many {
+		e.start = slices.Clone(l.Base)
+		ok = finite(e.base())
+	}
+	if !ok {
+		return fmt.Errorf("gbdt: Base is %v: %d finite scores, of Hazard such that the answer is not sure", l.Base, outputs)
+	}
+	return nil
 }
 
 // follows reports why the fit cannot go on from l.From.

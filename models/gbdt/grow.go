@@ -110,7 +110,7 @@ func (g *grower) divide(s *searcher, t tree, i int) tree {
 	r := open{node: kid + 1, lo: mid, hi: p.hi, sum: p.sum - p.best.left}
 	l.bounds, r.bounds = p.bounds, p.bounds
 	if s.monotone != nil {
-		l.bounds, r.bounds = p.parted(p.clamp(s.output(l.sum)), p.clamp(s.output(r.sum)), s.monotone[p.best.test.input])
+		l.bounds, r.bounds = p.parted(p.clamp(s.output(l.sum)), p.clamp(s.output(r.sum)), s.way(p.best.test.input))
 	}
 	if s.sets != nil {
 		l.sets = meet(p.sets, s.sets[p.best.test.input])

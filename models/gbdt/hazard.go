@@ -32,6 +32,10 @@ import (
 // it near that of the answer (after Iosipoi and Vakhrushev, SketchBoost, NeurIPS
 // 2022), which costs what a tree of one output costs. Model.Incidence answers with
 // the chances by each age.
+//
+// An output is a way to end in a bucket: won and lost of the first, of the second,
+// and so on, or the end in each. Its score is the logarithm of the chance of that
+// over the chance to stay open; Learner.Base are such scores.
 type Hazard struct {
 	Ages  []int64 // ends of the buckets, in seconds since At, ascending; nil: as the endings of the training rows fall, see agesOf
 	Until int64   // the moment the data ends, Unix seconds; 0: the table's, and if it has none, that of the newest label

@@ -94,6 +94,16 @@ func answerOf(score []float64, causes int) float64 {
 	return min(sum, 1)
 }
 
+// favours is which way the answer goes with the score of an output, whatever the
+// others are: up with that of winning, down with any other. So does the chance to
+// be won by any age, and that to be lost the other way.
+func favours(output, causes int) int8 {
+	if causes > 1 && output%causes == 0 {
+		return 1
+	}
+	return -1
+}
+
 // slopes returns by how much the log-odds of the answer rise with each score.
 func slopes(score []float64, causes int) []float64 {
 	out := make([]float64, len(score))

@@ -139,6 +139,9 @@ func TestSlopesAreThoseOfTheAnswer(t *testing.T) {
 				if want := (logOdds(up, causes) - logOdds(down, causes)) / (2 * d); math.Abs(slope[k]-want) > 1e-6 {
 					t.Fatalf("%d causes, scores %v: slope %d is %v, want %v", causes, score, k, slope[k], want)
 				}
+				if slope[k]*float64(favours(k, causes)) < 0 {
+					t.Fatalf("%d causes, scores %v: slope %d is %v, not the way of favours", causes, score, k, slope[k])
+				}
 			}
 		}
 	}

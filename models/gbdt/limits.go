@@ -14,7 +14,9 @@ type Limits struct {
 	// Monotone has an entry for each column, or none at all: with 1 the answer
 	// never falls as the column grows, with -1 it never rises, with 0 it is
 	// free. A missing value stands outside that order. Only numbers can be
-	// bound; they take no part in pairs then.
+	// bound; they take no part in pairs then. With Hazard the chance to be won
+	// by each age goes that way and that to be lost, or to have ended, the other;
+	// exactly so their scores, the chances up to rounding.
 	Monotone []int8
 	// Together are sets of columns that may meet on one path of a tree: all
 	// inputs tested on the way to a leaf lie within one set. A column in no set
@@ -150,7 +152,7 @@ func (s *searcher) worth(sum int64, w, l2 float64) float64 {
 
 // byOrderWithin is byOrder with bounded outputs.
 func (c *candidate) byOrderWithin(in int32, h *[cells]int64, left int64, missingRight bool) {
-	way := c.monotone[in]
+	way := c.way(in)
 	for b, v := range h[1:c.bins[in]] {
 		left += v
 		hl := hessOf(left)
@@ -177,12 +179,9 @@ func (c *candidate) byOrderWithin(in int32, h *[cells]int64, left int64, missing
 // column alone, their values are in order. An ensemble may keep an order that no
 // single proof of a tree shows; one grown with Limits.Monotone always shows it.
 func (m *Model) Monotone(col int) (neverFalls, neverRises bool) {
-	if m.hazards != nil {
-		return false, false
-	}
 	neverFalls, neverRises = true, true
-	for _, t := range m.trees {
-		up, down := m.ordered(t, col)
+	for tree := range m.trees {
+		up, down := m.ordered(tree, col)
 		neverFalls, neverRises = neverFalls && up, neverRises && down
 	}
 	return neverFalls, neverRises
@@ -192,21 +191,40 @@ func (m *Model) Monotone(col int) (neverFalls, neverRises bool) {
 type region map[int32]*[cells / 64]uint64
 
 // ordered compares all pairs of a tree's leaves that differ in the column.
-func (m *Model) ordered(t tree, col int) (up, down bool) {
+func (m *Model) ordered(tree, col int) (up, down bool) {
 	up, down = true, true
-	var leaves []int
+	var leaves [][]float64
 	var regions []region
-	m.regions(t, 0, region{}, func(leaf int, r region) { leaves, regions = append(leaves, leaf), append(regions, r) })
+	values := m.favoured(tree)
+	m.regions(m.trees[tree], 0, region{}, func(leaf int, r region) {
+		leaves, regions = append(leaves, values[leaf]), append(regions, r)
+	})
 	for i, a := range leaves {
 		for j, b := range leaves {
-			if va, vb := t[a].value, t[b].value; va > vb && up || va < vb && down {
-				if m.below(regions[i], regions[j], col) {
-					up, down = up && va <= vb, down && va >= vb
-				}
+			falls, rises := false, false
+			for k, v := range a {
+				falls, rises = falls || v > b[k], rises || v < b[k]
+			}
+			if (falls && up || rises && down) && m.below(regions[i], regions[j], col) {
+				up, down = up && !falls, down && !rises
 			}
 		}
 	}
 	return up, down
+}
+
+// favoured is what the leaves of a tree add to each score, by node, turned such that
+// more is more of the answer.
+func (m *Model) favoured(tree int) [][]float64 {
+	values := m.leafValues(tree)
+	for _, scores := range values {
+		for k := range scores {
+			if m.hazards != nil && favours(k, m.hazards.causes) < 0 {
+				scores[k] = -scores[k]
+			}
+		}
+	}
+	return values
 }
 
 // regions calls f with each leaf and its region.

@@ -102,38 +102,75 @@ func TestBoundColumnsMakeNoStatistics(t *testing.T) {
 // The proof is right about each tree: it answers what trying every pair of rows
 // on a grid that holds a point of every bin answers.
 func TestProofIsTheDumbOne(t *testing.T) {
-	agreed := map[[2]bool]int{}
-	rapid.Check(t, func(t *rapid.T) {
-		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
-		width := rapid.IntRange(1, 3).Draw(t, "width")
-		tab := &models.Table{X: make([][]float64, width)}
-		for j := range width {
-			tab.Columns = append(tab.Columns, models.Column{Name: string(rune('a' + j))})
+	agreed := [maxCauses + 1]map[[2]bool]int{{}, {}, {}}
+	for risks, seen := range agreed { // 0: log loss
+		rapid.Check(t, func(t *rapid.T) { checkProof(t, risks, seen) })
+		if len(seen) < 2 {
+			t.Errorf("%d risks: only %v were seen", risks, seen)
 		}
-		for range 120 {
-			for j := range width {
-				x := float64(rng.IntN(5))
-				if rng.IntN(9) == 0 {
-					x = math.NaN()
-				}
-				tab.X[j] = append(tab.X[j], x)
-			}
-			tab.Y = append(tab.Y, float64(rng.IntN(2)))
-		}
-		m, err := Learner{Trees: 1, Leaves: rapid.IntRange(2, 9).Draw(t, "leaves"), MinRows: -1, Targets: Targets{Pairs: -1}}.Fit(context.Background(), tab, nil, 1)
-		if err != nil {
-			t.Skip(err)
-		}
-		up, down := m.(*Model).Monotone(0)
-		wantUp, wantDown := dumbOrder(m.(*Model), width)
-		agreed[[2]bool{up, down}]++
-		if up != wantUp || down != wantDown {
-			t.Fatalf("never falls %v, never rises %v, want %v and %v", up, down, wantUp, wantDown)
-		}
-	})
-	if len(agreed) < 4 {
-		t.Errorf("only %v were seen", agreed)
 	}
+}
+
+func checkProof(t *rapid.T, risks int, agreed map[[2]bool]int) {
+	rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
+	width := rapid.IntRange(1, 3).Draw(t, "width")
+	tab := &models.Table{X: make([][]float64, width)}
+	for j := range width {
+		tab.Columns = append(tab.Columns, models.Column{Name: string(rune('a' + j))})
+	}
+	for range 120 {
+		for j := range width {
+			x := float64(rng.IntN(5))
+			if rng.IntN(9) == 0 {
+				x = math.NaN()
+			}
+			tab.X[j] = append(tab.X[j], x)
+		}
+		tab.Y = append(tab.Y, float64(rng.IntN(2)))
+	}
+	l := Learner{Trees: 1, Leaves: rapid.IntRange(2, 9).Draw(t, "leaves"), MinRows: -1, Targets: Targets{Pairs: -1}}
+	if risks > 0 {
+		tab, l.Objective = inOneBucket(tab, rng, risks), Hazard{Ages: []int64{10}}
+	}
+	m, err := l.Fit(context.Background(), tab, nil, 1)
+	if err != nil {
+		t.Skip(err)
+	}
+	up, down := m.(*Model).Monotone(0)
+	wantUp, wantDown := dumbOrder(m.(*Model), width)
+	agreed[[2]bool{up, down}]++
+	if up != wantUp || down != wantDown {
+		t.Fatalf("never falls %v, never rises %v, want %v and %v", up, down, wantUp, wantDown)
+	}
+}
+
+// inOneBucket lets the cases of a table end within one bucket, or stay open.
+func inOneBucket(tab *models.Table, rng *rand.Rand, risks int) *models.Table {
+	tab.Until = 10
+	for range tab.Y {
+		tab.At, tab.Known = append(tab.At, 0), append(tab.Known, 5+rng.Int64N(8))
+	}
+	if risks == 1 {
+		return lastingTable(tab, 10)
+	}
+	return tab
+}
+
+// dumbScores are the scores of a row that win, and those that lose, less than 0.
+func dumbScores(m *Model, row []float64) []float64 {
+	if m.hazards == nil {
+		p := make([]float64, 1)
+		m.PredictRows(p, row)
+		return p
+	}
+	score := make([]float64, len(m.hazards.base))
+	m.hazards.scoresOf(score, m.scorer, source{rows: row, width: m.width})
+	for k := range score {
+		if m.hazards.causes == 1 || k%2 == 1 {
+			score[k] = -score[k]
+		}
+	}
+	return score
 }
 
 // dumbOrder moves the first column through its values on a grid of the others.
@@ -144,20 +181,20 @@ func dumbOrder(m *Model, width int) (up, down bool) {
 	for range width - 1 {
 		others *= len(values)
 	}
-	row, p := make([]float64, width), make([]float64, 1)
+	row := make([]float64, width)
 	for o := range others {
 		for j := 1; j < width; j++ {
 			row[j] = values[o%len(values)]
 			o /= len(values)
 		}
-		var last float64
-		for i, x := range values[1:] {
+		var last []float64
+		for _, x := range values[1:] {
 			row[0] = x
-			m.PredictRows(p, row)
-			if i > 0 {
-				up, down = up && p[0] >= last, down && p[0] <= last
+			scores := dumbScores(m, row)
+			for k := range last {
+				up, down = up && scores[k] >= last[k], down && scores[k] <= last[k]
 			}
-			last = p[0]
+			last = scores
 		}
 	}
 	return up, down
@@ -218,11 +255,10 @@ func ways(t tree, at uint32, way []int32) [][]int32 {
 
 func TestLimitsRefused(t *testing.T) {
 	tab := waves(60, 1)
-	base := math.NaN()
 	from := fitTable(t, Learner{Trees: 2}, tab)
 	narrow := tab.Take(seq(60))
 	narrow.X, narrow.Columns = narrow.X[:3], narrow.Columns[:3]
-	zero := 0.0
+	zero := []float64{0}
 	for name, c := range map[string]struct {
 		l Learner
 		t *models.Table
@@ -231,10 +267,11 @@ func TestLimitsRefused(t *testing.T) {
 		"a way of 2":              {Learner{Limits: Limits{Monotone: []int8{2, 0, 0, 0}}}, tab},
 		"a way of a category":     {Learner{Limits: Limits{Monotone: []int8{0, 0, 0, 1}}}, tab},
 		"a column outside":        {Learner{Limits: Limits{Together: [][]int{{0, 4}}}}, tab},
-		"a base of NaN":           {Learner{Base: &base}, tab},
+		"a base of NaN":           {Learner{Base: []float64{math.NaN()}}, tab},
+		"two bases":               {Learner{Base: []float64{0, 1}}, tab},
 		"another width":           {Learner{From: from}, narrow},
 		"another objective":       {Learner{From: from, Objective: SquaredError{}}, tab},
-		"a base of its own":       {Learner{From: from, Base: &zero}, tab},
+		"a base of its own":       {Learner{From: from, Base: zero}, tab},
 		"a share of rows above 1": {Learner{GradientFraction: 1.5}, tab},
 	} {
 		if m, err := c.l.Fit(context.Background(), c.t, nil, 1); err == nil || m != nil {
@@ -243,9 +280,10 @@ func TestLimitsRefused(t *testing.T) {
 	}
 	tab, _ = labelled()
 	for name, l := range map[string]Learner{
-		"base":     {Base: &zero},
-		"monotone": {Limits: Limits{Monotone: []int8{1, 0, 0, 0, 0}}},
-		"gradient": {GradientFraction: 0.5},
+		"a base of one":       {Base: zero},
+		"a base of NaN":       {Base: []float64{0, 0, 0, math.NaN()}},
+		"gradient":            {GradientFraction: 0.5},
+		"a base that is sure": {Base: []float64{-800, -1, -800, -1}},
 	} {
 		l.Objective = Hazard{Ages: []int64{600, 3600}}
 		if m, err := l.Fit(context.Background(), tab, nil, 1); err == nil || m != nil {

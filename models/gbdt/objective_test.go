@@ -210,9 +210,9 @@ func TestClosedForms(t *testing.T) {
 				t.Errorf("%s: %v at %d, want %v", name, got[x], x, want)
 			}
 		}
-		base := -2.5
-		m = fitTable(t, Learner{Objective: c.objective, Trees: 1, Base: &base, Targets: Targets{Pairs: -1}}, c.table)
-		if m.base != base {
+		base := []float64{-2.5}
+		m = fitTable(t, Learner{Objective: c.objective, Trees: 1, Base: base, Targets: Targets{Pairs: -1}}, c.table)
+		if m.base != base[0] {
 			t.Errorf("%s: base %v, want %v", name, m.base, base)
 		}
 	}

@@ -62,7 +62,8 @@ type searcher struct {
 	bins       []int      // of each input
 	levels     []bool     // the input is split by level
 	use        []bool     // the input takes part in this tree
-	monotone   []int8     // which way outputs must go with the input; nil: no input is bound
+	monotone   []int8     // which way the answer must go with the input; nil: no input is bound
+	falls      bool       // the answer, as outputs rise
 	sets       [][]uint64 // that the input may meet others in, a bit each; nil: all may meet
 }
 
@@ -84,6 +85,14 @@ func newSearcher(p Learner, e *encoder, width int) *searcher {
 		s.monotone = append(s.monotone, way)
 	}
 	return s
+}
+
+// way is which way outputs must go with the input.
+func (s *searcher) way(input int32) int8 {
+	if s.falls {
+		return -s.monotone[input]
+	}
+	return s.monotone[input]
 }
 
 // score is twice what the best output of a node takes off the loss. Here as

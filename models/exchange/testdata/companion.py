@@ -42,3 +42,15 @@ def encode(companion, row):
             k = pair(k, key(values[1]))
         out.append(f.get("levels", {}).get("%016x" % k, f.get("unseen", 0.0)))
     return out
+
+
+def incidence(companion, scores):
+    """For each age, the chance of each way to have ended by it, by a row's scores."""
+    ways, still_open, out = companion["ways"], 1.0, []
+    by = dict.fromkeys(ways, 0.0)
+    for at in range(0, len(scores), len(ways)):
+        each = [math.exp(s) for s in scores[at:at + len(ways)]]
+        by = {way: by[way] + still_open * e / (1 + sum(each)) for way, e in zip(ways, each)}
+        still_open /= 1 + sum(each)
+        out.append(by)
+    return out

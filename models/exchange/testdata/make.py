@@ -5,7 +5,7 @@ predict with them. Each step wants its own releases:
     make.py xgboost PREFIX     XGBoost 1, 2 or 3
     make.py frames             LightGBM 4 and XGBoost 3, with pandas
     make.py refused            models that must be refused
-    make.py ours               what LightGBM 4 says of our own exported model
+    make.py ours               what LightGBM 4 says of our own exported models
 
 NAME.want.json beside a model holds rows, the answers of predict (of XGBoost the
 margins too), and of the first rows the contributions with where they start from (last).
@@ -189,12 +189,18 @@ def refused():
 
 def ours():
     import lightgbm as lgb
-    from companion import encode
-    about = json.load(open("ours.columns.json"))
+    from companion import encode, incidence
     given = json.load(open("ours.rows.json"))
-    rows = np.array([encode(about, dict(zip(given["columns"], r))) for r in given["rows"]], dtype=float)
-    b = lgb.Booster(model_file="ours.txt")
-    write("ours", b.feature_name(), rows, b.predict(rows), b.predict(rows[:EXPLAINED], pred_contrib=True))
+    for name in ("ours", "ours_ends", "ours_lasts"):
+        about = json.load(open(name + ".columns.json"))
+        rows = np.array([encode(about, dict(zip(given["columns"], r))) for r in given["rows"]], dtype=float)
+        b = lgb.Booster(model_file=name + ".txt")
+        if "ages" not in about:
+            write(name, b.feature_name(), rows, b.predict(rows), b.predict(rows[:EXPLAINED], pred_contrib=True))
+            continue
+        scores = b.predict(rows)
+        with open(name + ".want.json", "w") as f:
+            json.dump({"scores": scores.tolist(), "incidence": [incidence(about, s) for s in scores]}, f)
 
 
 if __name__ == "__main__":
