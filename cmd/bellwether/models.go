@@ -149,7 +149,7 @@ func told(s *streams, v any, asJSON bool, format string, args ...any) error {
 // openModels opens a directory of models to read from, which must be there.
 func openModels(dir string) (*registry.Registry, error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return nil, record.Errorf(record.NotFound, "", "--models %s is not a directory of models", dir)
+		return nil, record.Errorf(record.NotFound, "", "--models %s is not a directory of models: name the one that 'bellwether train' published to", dir)
 	}
 	return registry.Open(dir)
 }
