@@ -36,9 +36,9 @@ func exportCommand(s *streams) *cobra.Command {
 			case out == "":
 				return usageError{errors.New("--out is needed: the directory to write, which must not exist")}
 			}
-			f, err := datasets.ParseFormat(format)
+			f, err := directoryFormat(out, format)
 			if err != nil {
-				return usageError{fmt.Errorf("--format: %w", err)}
+				return err
 			}
 			if server != "" {
 				return exportServer(c.Context(), s, server, key, out, f)

@@ -23,7 +23,7 @@ func exportModelCommand(s *streams, open func() (*registry.Registry, error), asJ
 	c := &cobra.Command{
 		Use:   "export NAME[@V] --out FILE",
 		Short: "Write a version as an archive, or its trees as LightGBM text",
-		Long: `Export writes by the name of FILE: .tar.gz is the whole version, for 'models import';
+		Long: `Export writes by the name of FILE: .tar.gz or .tgz is the whole version, for 'models import';
 .txt is the trees as LightGBM text of version v4, which LightGBM loads and answers the
 same raw probabilities with. The calibrator is no part of that text.
 
@@ -41,8 +41,16 @@ A model that was imported is written as the file it came as: .txt, .json or .ubj
 			if out == "" {
 				return usageError{errors.New("say where to write: --out FILE.tar.gz, or FILE.txt for LightGBM")}
 			}
+			if err := endsIn("--out", out, ".tar.gz", ".tgz", ".txt", ".json", ".ubj"); err != nil {
+				return err
+			}
 			if (in == "") != (encoded == "") {
 				return usageError{errors.New("--in TABLE and --encoded FILE go together")}
+			}
+			if encoded != "" {
+				if err := endsIn("--encoded", encoded, tableEndings...); err != nil {
+					return err
+				}
 			}
 			reg, err := open()
 			if err != nil {

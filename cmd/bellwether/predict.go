@@ -29,7 +29,10 @@ model rules out all labels but one at that level, 0 where a person should decide
 			if job.dir == "" || job.model == "" || job.in == "" || job.out == "" {
 				return usageError{errors.New("predict needs --models, --model, --in and --out")}
 			}
-			var err error
+			err := endsIn("--out", job.out, tableEndings...)
+			if err != nil {
+				return err
+			}
 			if job.sep, err = separator(sep); err != nil {
 				return err
 			}
@@ -44,6 +47,9 @@ model rules out all labels but one at that level, 0 where a person should decide
 	c.Flags().StringVar(&sep, "sep", ",", "separator of a CSV file; 'tab' for tabs")
 	return c
 }
+
+// tableEndings are those of tables that are written.
+var tableEndings = []string{".csv", ".csv.gz", ".parquet"}
 
 // predictJob is what is scored, with what, and where to.
 type predictJob struct {

@@ -38,7 +38,7 @@ func reportCommand(s *streams) *cobra.Command {
 	return c
 }
 
-// reportFormats are the formats of a report.
+// reportFormats are the formats of a report, the usual one first.
 var reportFormats = []string{"html", "csv", "json", "parquet"}
 
 type reportFlags struct {
@@ -61,28 +61,22 @@ to be read, mailed or printed.`,
 	c.Flags().StringVar(&f.data, "data", "", "data directory")
 	c.Flags().StringVar(&f.models, "models", "", "directory of models; without a published churn model the hand-set weights judge")
 	addConfig(c, &f.config)
-	c.Flags().StringVar(&f.format, "format", "", strings.Join(reportFormats, ", ")+"; empty: by the name of --out, else html")
+	c.Flags().StringVar(&f.format, "format", "", strings.Join(reportFormats, ", ")+"; empty: what the name of --out ends in, html where it ends in nothing")
 	c.Flags().StringVar(&f.out, "out", "-", "file to write; - is standard output")
 	c.Flags().StringVar(&f.at, "at", "", "midnight to judge as of, YYYY-MM-DD; empty: the one after the data's last day")
 	return c
 }
 
 func (f *reportFlags) run(ctx context.Context, s *streams) error {
-	if f.format == "" {
-		f.format = "html"
-		if e := strings.TrimPrefix(filepath.Ext(f.out), "."); slices.Contains(reportFormats, e) {
-			f.format = e
-		}
-	}
-	if !slices.Contains(reportFormats, f.format) {
-		return usageError{fmt.Errorf("--format %q: one of %s", f.format, strings.Join(reportFormats, ", "))}
+	var err error
+	if f.format, err = fileFormat(f.out, f.format, reportFormats); err != nil {
+		return err
 	}
 	if f.format == "parquet" && f.out == "-" {
 		return usageError{errors.New("--out: a Parquet file cannot go to standard output; name a file")}
 	}
 	var at time.Time
 	if f.at != "" {
-		var err error
 		if at, err = time.Parse(time.DateOnly, f.at); err != nil {
 			return usageError{fmt.Errorf("--at: %w", err)}
 		}
