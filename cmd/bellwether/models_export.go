@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"bellwether/datasets"
 	"bellwether/datasets/record"
@@ -121,24 +120,33 @@ func exportTrees(s *streams, reg *registry.Registry, ref string, j treesJob) err
 		}
 		return j.ours(s, a, p, m)
 	case *exchange.Model:
-		return j.asItCame(s, a, m)
+		return j.asItCame(s, a, m.Origin())
+	case *exchange.Encoded:
+		if err := j.asItCame(s, a, m.Origin()); err != nil {
+			return err
+		}
+		about, err := exchange.ReadCompanion(a.Files[originColumns])
+		if err != nil {
+			return fmt.Errorf("%s: %s: %w", a.Version, originColumns, err)
+		}
+		return j.beside(s, p, about, a.Files[originColumns])
 	}
 	return record.Errorf(record.Invalid, "export model", "%s is a %s model: only trees can be written for other trainers; --out FILE.tar.gz keeps it whole", a.Version, p.Learner)
 }
 
 // asItCame writes the file that an imported model was.
-func (j treesJob) asItCame(s *streams, a *registry.Artifact, m *exchange.Model) error {
+func (j treesJob) asItCame(s *streams, a *registry.Artifact, from string) error {
 	b, ok := a.Files["origin"+filepath.Ext(j.out)]
 	if !ok {
-		return record.Errorf(record.Invalid, "export model", "%s came from %s, and is written as it came: it has no origin%s", a.Version, m.Origin(), filepath.Ext(j.out))
+		return record.Errorf(record.Invalid, "export model", "%s came from %s, and is written as it came: it has no origin%s", a.Version, from, filepath.Ext(j.out))
 	}
-	if j.in != "" {
+	if _, made := a.Files[originColumns]; j.in != "" && !made {
 		return usageError{fmt.Errorf("%s takes its table as it is: leave --in out", a.Version)}
 	}
 	if err := writtenBytes(j.out, b); err != nil {
 		return err
 	}
-	return told(s, a.Version, j.json, "exported %s to %s, as it came from %s\n", a.Version, j.out, m.Origin())
+	return told(s, a.Version, j.json, "exported %s to %s, as it came from %s\n", a.Version, j.out, from)
 }
 
 func (j treesJob) ours(s *streams, a *registry.Artifact, p *trial.Predictor, m *gbdt.Model) error {
@@ -153,16 +161,21 @@ func (j treesJob) ours(s *streams, a *registry.Artifact, p *trial.Predictor, m *
 	if err != nil {
 		return err
 	}
-	beside := strings.TrimSuffix(j.out, ".txt") + ".columns.json"
-	if err := errors.Join(writtenBytes(j.out, text), writtenBytes(beside, companion)); err != nil {
+	if err := writtenBytes(j.out, text); err != nil {
 		return err
 	}
-	if j.in != "" {
-		if err := j.encode(s, about, p); err != nil {
-			return err
-		}
+	if err := j.beside(s, p, about, companion); err != nil {
+		return err
 	}
-	return told(s, a.Version, j.json, "exported %s to %s, how its columns are made to %s\n", a.Version, j.out, beside)
+	return told(s, a.Version, j.json, "exported %s to %s, how its columns are made to %s\n", a.Version, j.out, companionOf(j.out))
+}
+
+// beside writes how the text's columns are made, and makes those of a table.
+func (j treesJob) beside(s *streams, p *trial.Predictor, about *exchange.Companion, companion []byte) error {
+	if err := writtenBytes(companionOf(j.out), companion); err != nil || j.in == "" {
+		return err
+	}
+	return j.encode(s, about, p)
 }
 
 // describeLevels gives a companion the texts of the table a model was trained on.
