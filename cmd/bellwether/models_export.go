@@ -29,7 +29,9 @@ same raw probabilities with. The calibrator is no part of that text.
 What the trees see of a category is a feature of its own in the text (region#level,
 city#rate), because LightGBM's categories are integers. FILE.columns.json says how each
 is made, and --in TABLE --encoded FILE makes them: a copy of the table with these
-columns added.
+columns added, for LightGBM to score. 'models import' reads both files, and the model
+then takes the table itself; it is measured and calibrated anew there. Only the
+archive keeps the calibrator, and with it the same probabilities to the last bit.
 
 A model that was imported is written as the file it came as: .txt, .json or .ubj.`,
 		Example: `  bellwether models export deals --out deals.tar.gz

@@ -56,7 +56,8 @@ so on, or XGBoost's f0, f1: --columns names them in order. Categories are texts 
 the file lists them (a pandas category); otherwise they are the integers that the
 model was trained on. What cannot be said exactly is refused by its name. A text
 that 'models export' wrote takes the columns of the table it was trained on, as the
-file FILE.columns.json beside it says; its calibrator is fitted anew.
+file FILE.columns.json beside it says; its calibrator is fitted anew, which on rows it
+was trained on makes it too sure: to move a model, take the archive.
 
 Rows the model was trained on flatter it, and nobody here knows which they are: with
 --trained-to, it is calibrated and tested on later rows alone.`,
@@ -250,6 +251,9 @@ func (o *origin) tell(r *trial.Report, p *published) {
 		r.Notes = append(r.Notes, "The model was not trained here. If it learned from rows of these slices, the figures flatter it; --trained-to measures it on later rows alone.")
 	} else {
 		trained = "up to " + o.until.AddDate(0, 0, -1).Format(time.DateOnly) + ", as whoever imported it said"
+	}
+	if o.about != nil {
+		r.Notes = append(r.Notes, "Its text does not hold the calibrator it had: exported as .tar.gz, it answers with the same probabilities as where it was trained.")
 	}
 	p.data = append([]string{fmt.Sprintf("the model was not trained here: %s, SHA-256 %x; %s; trained %s", filepath.Base(o.path), sha256.Sum256(o.bytes), o.describe(), trained)}, p.data...)
 	if p.files == nil {
