@@ -59,6 +59,7 @@ type Training struct {
 	Partners  []record.PartnerID
 	trial.Cut           // tested from the newest month whose horizon is complete; open are the months whose horizon is not over then
 	TrainTo   time.Time // the newest month whose labels were known at TestFrom
+	Tally     []trial.Tally
 }
 
 // Learners fits a list of learners to month rows and adds the hand-set weights
@@ -110,9 +111,13 @@ func (m *Months) Training(l *Labels, testFrom time.Time) (*Training, error) {
 	if !testFrom.IsZero() {
 		t.TestFrom = testFrom
 	}
+	judged := len(rows)
 	rows = slices.DeleteFunc(rows, func(i int) bool {
 		return m.at[i] > t.TestFrom.Unix()
 	})
+	months := trial.Tally{What: "months of partners", Rows: len(m.at)}
+	busy := months.Then("of one that may leave", trial.Less{Rows: len(m.at) - judged, Why: "of one that did no business lately, had ended or was absorbed"})
+	t.Tally = []trial.Tally{months, busy, busy.Then("up to the test's month", trial.Less{Rows: judged - len(rows), Why: "later"})}
 	slices.SortStableFunc(rows, func(a, b int) int { return int(m.at[a] - m.at[b]) })
 	all := &models.Table{Columns: m.columns, X: m.x, Y: y, At: m.at, Known: known, Ended: ended, Horizon: int64(l.cfg.HorizonDays) * secondsPerDay}
 	learn, beside := split(all.Take(rows))

@@ -109,7 +109,7 @@ func readMonths(ctx context.Context, src features.Source, options features.Optio
 
 // complete fills in what the trial of churn needs beside its table.
 func (r *churnRows) complete(cfg *trial.Config) {
-	cfg.Cut = r.Cut
+	cfg.Cut, cfg.Tally = r.Cut, r.Tally
 	cfg.Rates, cfg.Beside = []string{"partner_id"}, r.Beside
 	cfg.Learners = health.Learners(cfg.Learners)
 	cfg.Segments = r.who.segments(r.Table.Len(), func(i int) (record.PartnerID, time.Time) {

@@ -124,6 +124,8 @@ func (j *tableJob) read(s *streams, config *trial.Config) (*models.Table, *datas
 		}
 	}
 	config.Text = textsOf(&info)
+	file := trial.Tally{What: "in the file", Rows: info.Rows + info.Unlabelled + info.Bad}
+	config.Tally = []trial.Tally{file, file.Then("in the table", trial.Less{Rows: info.Bad, Why: "that cannot be read"}, trial.Less{Rows: info.Unlabelled, Why: "without a label"})}
 	return t, &info, nil
 }
 

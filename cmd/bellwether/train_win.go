@@ -236,7 +236,16 @@ func (r *offerRows) winTable(cfg *trial.Config) (*labelledTable, error) {
 		return nil, record.Errorf(record.Refused, "train win", "no offer to learn from: %d events, %d of them offers, %d of leads nobody described", r.stats.Events, r.stats.Offers, r.stats.NoLead)
 	}
 	cfg.Eval, cfg.Segments, cfg.Rates = t.first, r.segments(t), []string{"partner_id"}
+	cfg.Tally = r.tally(t)
 	return t, nil
+}
+
+// tally counts the offers on their way into a table.
+func (r *offerRows) tally(t *labelledTable) []trial.Tally {
+	late, unknown := int(r.stats.LateOffers), int(r.stats.NoLead)
+	made := trial.Tally{What: "offers made", Rows: len(r.keys) + late + unknown}
+	seen := made.Then("with a row", trial.Less{Rows: late, Why: "known more than a day late"}, trial.Less{Rows: unknown, Why: "of a lead not known when they were made"})
+	return []trial.Tally{made, seen, seen.Then("worked on", trial.Less{Rows: len(r.keys) - t.Len(), Why: "declined, run out, withdrawn or not answered"})}
 }
 
 // never is the known time of a label that is open.

@@ -65,7 +65,7 @@ type Card struct {
 	Task      string          `json:"task"`
 	Learner   string          `json:"learner"`
 	Published time.Time       `json:"published,omitzero"`
-	Rows      int             `json:"rows"`
+	Rows      int             `json:"rows"`          // fitted on
 	From      time.Time       `json:"from,omitzero"` // window of the data
 	To        time.Time       `json:"to,omitzero"`
 	AUC       float64         `json:"auc"`
