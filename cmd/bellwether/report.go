@@ -63,7 +63,7 @@ to be read, mailed or printed.`,
 	addConfig(c, &f.config)
 	c.Flags().StringVar(&f.format, "format", "", strings.Join(reportFormats, ", ")+"; empty: what the name of --out ends in, html where it ends in nothing")
 	c.Flags().StringVar(&f.out, "out", "-", "file to write; - is standard output")
-	c.Flags().StringVar(&f.at, "at", "", "midnight to judge as of, YYYY-MM-DD; empty: the one after the data's last day")
+	c.Flags().StringVar(&f.at, "at", "", "midnight to judge as of, YYYY-MM-DD; empty: the one after the data's last day, and a later one is warned of")
 	return c
 }
 
@@ -98,6 +98,9 @@ func (f *reportFlags) run(ctx context.Context, s *streams) error {
 	warnOther(s.Err, used, options)
 	if f.models != "" && !at.IsZero() {
 		warnAhead(s.Err, f.models, "churn", at)
+	}
+	for _, note := range r.Notes {
+		fmt.Fprintf(s.Err, "warning: %s\n", note)
 	}
 	if err := f.write(s.Out, r); err != nil {
 		return fmt.Errorf("report: %w", err)
@@ -208,15 +211,23 @@ func atRisk(ctx context.Context, src features.Source, models string, options fea
 	if err := a.Prepare(); err != nil {
 		return nil, options, err
 	}
-	st, stats, err := features.Replay(ctx, observedSource{src, a.History.Observe}, a.Set, features.ReplayOptions{Until: at}, features.Sink{})
+	var last time.Time // what the replay met, also where it stopped there
+	observe := func(e *record.Event) {
+		if known := e.Known(); known.After(last) {
+			last = known
+		}
+		a.History.Observe(e)
+	}
+	st, stats, err := features.Replay(ctx, observedSource{src, observe}, a.Set, features.ReplayOptions{Until: at}, features.Sink{})
 	if err != nil {
 		return nil, options, err
 	}
 	if stats.Events == 0 && !at.IsZero() {
 		return nil, options, record.Errorf(record.Invalid, "report", "nothing was known by %s: the data begins later; name a later --at", at.Format(time.DateOnly))
 	}
+	end := last.UTC().Truncate(24*time.Hour).AddDate(0, 0, 1)
 	if at.IsZero() {
-		at = stats.To.UTC().Truncate(24*time.Hour).AddDate(0, 0, 1)
+		at = end
 	}
 	st.Advance(at)
 	before := at.AddDate(0, 0, -health.TrendDays)
@@ -225,13 +236,22 @@ func atRisk(ctx context.Context, src features.Source, models string, options fea
 		return nil, options, err
 	}
 	earlier.Advance(before)
-	standings := a.Assess(st, a.Risks(earlier, before), at)
+	r := newReport(a.Assess(st, a.Risks(earlier, before), at), st)
+	if at.After(end) {
+		r.Notes = append(r.Notes, fmt.Sprintf("what is known ends on %s: standings as of %s are extrapolated, as if nothing had happened since",
+			last.UTC().Format(time.DateOnly), at.Format(time.DateOnly)))
+	}
+	return r, a.Set.Options(), nil
+}
+
+// newReport puts what is known of each partner beside its standing.
+func newReport(standings []record.Standing, st *features.State) *health.Report {
 	return health.NewReport(standings, func(id record.PartnerID) *record.Partner {
 		if p := st.Partner(id); p != nil {
 			return p.Record()
 		}
 		return nil
-	}), a.Set.Options(), nil
+	})
 }
 
 // standingFields is the schema of standings in Parquet, but for the KPIs, which
