@@ -53,6 +53,11 @@ func modelsCommand(s *streams) *cobra.Command {
 		if err == nil && !asJSON {
 			printModels(s.Out, infos)
 		}
+		for _, i := range infos {
+			if i.Damaged != "" {
+				fmt.Fprintf(s.Err, "warning: %s\n", i.Damaged)
+			}
+		}
 		return infos, err
 	})
 	sub("show NAME[@V]", "One version: hash, window and figures", exactArgs(1), func(reg *registry.Registry, args []string) (any, error) {
@@ -103,6 +108,10 @@ func printModels(w io.Writer, infos []registry.Info) {
 		mark := ""
 		if i.Current {
 			mark = "*"
+		}
+		if i.Damaged != "" {
+			t.AppendRow(table.Row{i.Version, mark, "damaged"})
+			continue
 		}
 		window := ""
 		if !i.Card.From.IsZero() {
