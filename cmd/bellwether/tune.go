@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"bellwether/datasets/record"
 	"bellwether/models"
@@ -299,10 +300,29 @@ func (f *tuneFlags) finish(s *streams, r *tune.Result) error {
 	return nil
 }
 
-// tuneProgress keeps a bar on a terminal, with the least loss so far.
+// tuneLines writes a line before each tenth of the fits, and when a minute has
+// passed since the last.
+func tuneLines(w io.Writer, now func() time.Time) func(tune.Step) {
+	tenth, told := -1, time.Time{}
+	return func(at tune.Step) {
+		t := 10 * at.Done / max(1, at.Total)
+		if t == tenth && now().Sub(told) < time.Minute {
+			return
+		}
+		tenth, told = t, now()
+		fmt.Fprintf(w, "%d of %d fits done", at.Done, at.Total)
+		if !math.IsNaN(at.Best) {
+			fmt.Fprintf(w, ", least loss on the newest fold %.5f", at.Best)
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+// tuneProgress keeps a bar on a terminal, with the least loss so far; elsewhere it
+// writes lines.
 func tuneProgress(s *streams) (step func(tune.Step), done func()) {
 	if !onTerminal(s.Err) {
-		return nil, func() {}
+		return tuneLines(s.Err, time.Now), func() {}
 	}
 	var bar *progressbar.ProgressBar
 	return func(at tune.Step) {
