@@ -222,7 +222,10 @@ func atRisk(ctx context.Context, src features.Source, models string, options fea
 	if err != nil {
 		return nil, options, err
 	}
-	if stats.Events == 0 && !at.IsZero() {
+	switch {
+	case last.IsZero():
+		return nil, options, noEvents("report", stats)
+	case stats.Events == 0:
 		return nil, options, record.Errorf(record.Invalid, "report", "nothing was known by %s: the data begins later; name a later --at", at.Format(time.DateOnly))
 	}
 	end := last.UTC().Truncate(24*time.Hour).AddDate(0, 0, 1)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -100,7 +101,7 @@ func readMonths(ctx context.Context, src features.Source, options features.Optio
 	}
 	months := health.NewMonths(r.set)
 	_, r.stats, err = features.Replay(ctx, observedSource{src, r.labels.Observe}, r.set, features.ReplayOptions{}, features.Sink{Months: months.Add})
-	if err != nil {
+	if err = cmp.Or(err, noEvents("train churn", r.stats)); err != nil {
 		return nil, err
 	}
 	r.Training, err = months.Training(r.labels, testFrom)
