@@ -181,7 +181,7 @@ func (t *Training) cut() error {
 	case len(at) == 0 || test == len(at):
 		return record.Errorf(record.Refused, "train churn", "no month begins on %s: of the data, those from %s to %s can be tested on", day, t.first, dateOf(t.last))
 	case n == 0:
-		return record.Errorf(record.Refused, "train churn", "of no month before it what became of its partners was known by %s: that takes %d days from %s on; test on a later month, or bring older data",
+		return record.Errorf(record.Refused, "train churn", "no month before %s tells by then what became of its partners: that takes %d days, and the first month of the data is %s; test on a later month, or bring data of more time",
 			day, t.horizon, t.first)
 	}
 	t.TrainTo = time.Unix(at[n-1], 0).UTC()

@@ -64,7 +64,7 @@ func TestDataThatTeachesNothing(t *testing.T) {
 		{without(t, world, since("2025-10"), all...), "train churn --learners logit --seeds 1", 3, []string{"no month begins within the data", "90 days more"}},
 		{whole, "train churn --test-from 2020-01-01", 3, []string{"no month begins on 2020-01-01", "from 2025-10-01 to 2026-04-01"}},
 		{whole, "train churn --test-from 2026-01-15", 3, []string{"no month begins on 2026-01-15"}},
-		{whole, "train churn --test-from 2025-11-01", 3, []string{"known by 2025-11-01", "90 days", "test on a later month"}},
+		{whole, "train churn --test-from 2025-11-01", 3, []string{"no month before 2025-11-01", "90 days", "test on a later month"}},
 	} {
 		code, out, said := called(append(strings.Fields(c.args), "--data", c.data)...)
 		for _, w := range c.want {
