@@ -70,6 +70,9 @@ func (j *predictJob) run(ctx context.Context, s *streams) error {
 	if err != nil {
 		return err
 	}
+	if _, known := p.Labels(trial.Probability{}, j.level); j.level != 0 && !known {
+		return fmt.Errorf("--level %v: %s holds the levels %v", j.level, a.Version, p.Levels())
+	}
 	o := datasets.TableOptions{Sep: j.sep, Columns: p.Columns, Progress: newProgress(s, "reading")}
 	t, info, err := datasets.ReadTable(j.in, o)
 	if err != nil {
@@ -82,14 +85,10 @@ func (j *predictJob) run(ctx context.Context, s *streams) error {
 	if err := p.Predict(scored, t); err != nil {
 		return fmt.Errorf("%s with %s: %w", j.in, a.Version, err)
 	}
-	added, err := j.columns(p, scored)
-	if err != nil {
-		return fmt.Errorf("%s: %w", a.Version, err)
-	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err := datasets.AppendColumns(j.in, j.out, datasets.TableOptions{Sep: j.sep}, added); err != nil {
+	if err := datasets.AppendColumns(j.in, j.out, datasets.TableOptions{Sep: j.sep}, j.columns(p, scored)); err != nil {
 		return err
 	}
 	fmt.Fprintf(s.Err, "%d rows scored with %s: %s\n", len(scored), a.Version, j.out)
@@ -103,7 +102,7 @@ func (j *predictJob) run(ctx context.Context, s *streams) error {
 }
 
 // columns are what is added to the table.
-func (j *predictJob) columns(p *trial.Predictor, scored []trial.Probability) ([]datasets.AddedColumn, error) {
+func (j *predictJob) columns(p *trial.Predictor, scored []trial.Probability) []datasets.AddedColumn {
 	var added []datasets.AddedColumn
 	add := func(name string, of func(trial.Probability) float64) {
 		values := make([]float64, len(scored))
@@ -116,10 +115,7 @@ func (j *predictJob) columns(p *trial.Predictor, scored []trial.Probability) ([]
 	add("lo", func(q trial.Probability) float64 { return q.Lo })
 	add("hi", func(q trial.Probability) float64 { return q.Hi })
 	if j.level == 0 {
-		return added, nil
-	}
-	if _, known := p.Labels(trial.Probability{}, j.level); !known {
-		return nil, fmt.Errorf("--level %v: the model holds the levels %v", j.level, p.Levels())
+		return added
 	}
 	add("sure", func(q trial.Probability) float64 {
 		if labels, _ := p.Labels(q, j.level); labels.Sure() {
@@ -127,5 +123,5 @@ func (j *predictJob) columns(p *trial.Predictor, scored []trial.Probability) ([]
 		}
 		return 0
 	})
-	return added, nil
+	return added
 }

@@ -48,7 +48,7 @@ type reportFlags struct {
 func reportAtRiskCommand(s *streams) *cobra.Command {
 	var f reportFlags
 	c := &cobra.Command{
-		Use:   "at-risk --data DIR [--models DIR] --out F",
+		Use:   "at-risk --data DIR [--models DIR] [--out F]",
 		Short: "Which partners are drifting away, why, what is at stake and what to do",
 		Long: `At-risk judges every partner as of one midnight from what was known by then: the
 published churn model's calibrated risk, or, without one, the hand-set weights; why

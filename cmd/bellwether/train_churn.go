@@ -26,7 +26,7 @@ the 90 days before, and learns P(no business in the next 90 days, or contract la
 It tests on the newest month whose 90 days are over, and trains only on months whose
 outcome was known by then; hazard, which learns how soon a partner does business
 again, also on what is known of the months since.`,
-		Example: "  bellwether train churn --data world --models models\n  bellwether train churn --data olist --test-from 2018-06-01 --json",
+		Example: "  bellwether train churn --data world --models models\n  bellwether train churn --data olist-data --test-from 2018-06-01 --json",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return runChurn(c.Context(), s, &flags, dataJob{data: data, config: config, from: from})

@@ -118,7 +118,7 @@ func tuneChurnCommand(s *streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "churn --data DIR --out DIR",
 		Short:   "Settings for the model of which partners leave",
-		Example: "  bellwether tune churn --data world --out tuned\n  bellwether tune churn --data olist --test-from 2018-06-01 --folds 3 --out tuned",
+		Example: "  bellwether tune churn --data world --out tuned\n  bellwether tune churn --data olist-data --test-from 2018-06-01 --folds 3 --out tuned",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := f.config("churn")
