@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"path/filepath"
 
 	"bellwether/datasets"
@@ -42,14 +42,14 @@ A model that was imported is written as the file it came as: .txt, .json or .ubj
 			if out == "" {
 				return usageError{errors.New("say where to write: --out FILE.tar.gz, or FILE.txt for LightGBM")}
 			}
-			if err := endsIn("--out", out, ".tar.gz", ".tgz", ".txt", ".json", ".ubj"); err != nil {
+			if err := mayWrite("--out", out, ".tar.gz", ".tgz", ".txt", ".json", ".ubj"); err != nil {
 				return err
 			}
 			if (in == "") != (encoded == "") {
 				return usageError{errors.New("--in TABLE and --encoded FILE go together")}
 			}
 			if encoded != "" {
-				if err := endsIn("--encoded", encoded, tableEndings...); err != nil {
+				if err := mayWrite("--encoded", encoded, tableEndings...); err != nil {
 					return err
 				}
 			}
@@ -74,28 +74,11 @@ A model that was imported is written as the file it came as: .txt, .json or .ubj
 	return c
 }
 
-// written puts a file in place whole, or not at all.
-func written(path string, write func(*os.File) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".export-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	if err := errors.Join(write(f), f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
-}
-
-func writtenBytes(path string, b []byte) error {
-	return written(path, func(f *os.File) error { _, err := f.Write(b); return err })
-}
-
 func exportArchive(s *streams, reg *registry.Registry, ref, out string, asJSON bool) error {
 	name, version := registry.SplitRef(ref)
 	var v registry.Version
-	err := written(out, func(f *os.File) (err error) {
-		v, err = reg.Export(f, name, version)
+	err := written(out, func(w io.Writer) (err error) {
+		v, err = reg.Export(w, name, version)
 		return err
 	})
 	if err != nil {

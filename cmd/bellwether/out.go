@@ -2,12 +2,16 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"bellwether/datasets"
+	"bellwether/datasets/record"
 )
 
 // fileFormat is the format of the file that --out names: what --format says, else
@@ -46,12 +50,39 @@ func directoryFormat(out, format string) (datasets.Format, error) {
 	return f, nil
 }
 
-// endsIn checks that a file whose format its name says has one of these endings.
-func endsIn(flag, path string, endings ...string) error {
-	if slices.ContainsFunc(endings, func(e string) bool { return strings.HasSuffix(path, e) }) {
-		return nil
+// mayWrite checks what a flag names: a file whose format its name says, by one of
+// these endings, in a directory that is there.
+func mayWrite(flag, path string, endings ...string) error {
+	if !slices.ContainsFunc(endings, func(e string) bool { return strings.HasSuffix(path, e) }) {
+		return usageError{fmt.Errorf("%s %s: its name says the format: end it in %s", flag, path, oneOf(endings))}
 	}
-	return usageError{fmt.Errorf("%s %s: its name says the format: end it in %s", flag, path, oneOf(endings))}
+	return inDirectory(flag, path)
+}
+
+// inDirectory checks that there is a directory for a file.
+func inDirectory(flag, path string) error {
+	dir := filepath.Dir(path)
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return record.Errorf(record.NotFound, "", "%s %s: there is no directory %s: make it first", flag, path, dir)
+	}
+	return nil
+}
+
+// written puts a file in place whole, or not at all.
+func written(path string, write func(io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	if err := errors.Join(write(f), f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+func writtenBytes(path string, b []byte) error {
+	return written(path, func(w io.Writer) error { _, err := w.Write(b); return err })
 }
 
 // oneOf lists words: "a, b or c".

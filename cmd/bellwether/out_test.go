@@ -41,6 +41,12 @@ func TestEndingsOfOut(t *testing.T) {
 			t.Errorf("%s: exit %d, want 1: %s", args, code, said)
 		}
 	}
+	for _, args := range []string{"report at-risk --data none --out nodir/x.html", "report at-risk --data none --format csv --out nodir/x", "models export m --models none --out nodir/x.txt",
+		"models export m --models none --out nodir/x.tar.gz", "models export m --models none --in t.csv --out x.txt --encoded nodir/x.csv", "predict --models none --model m --in t.csv --out nodir/x.csv"} {
+		if code, _, said := called(strings.Fields(args)...); code != 1 || !strings.Contains(said, "there is no directory nodir: make it first") {
+			t.Errorf("%s: exit %d: %s", args, code, said)
+		}
+	}
 	if left, _ := os.ReadDir(dir); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}

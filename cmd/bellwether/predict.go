@@ -29,7 +29,7 @@ model rules out all labels but one at that level, 0 where a person should decide
 			if job.dir == "" || job.model == "" || job.in == "" || job.out == "" {
 				return usageError{errors.New("predict needs --models, --model, --in and --out")}
 			}
-			err := endsIn("--out", job.out, tableEndings...)
+			err := mayWrite("--out", job.out, tableEndings...)
 			if err != nil {
 				return err
 			}

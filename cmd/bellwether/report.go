@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -67,19 +65,29 @@ to be read, mailed or printed.`,
 	return c
 }
 
-func (f *reportFlags) run(ctx context.Context, s *streams) error {
-	var err error
+// check checks the flags and reads --at; zero without it.
+func (f *reportFlags) check() (at time.Time, err error) {
 	if f.format, err = fileFormat(f.out, f.format, reportFormats); err != nil {
+		return at, err
+	}
+	if f.out != "-" {
+		err = inDirectory("--out", f.out)
+	} else if f.format == "parquet" {
+		err = usageError{errors.New("--out: a Parquet file cannot go to standard output; name a file")}
+	}
+	if err != nil || f.at == "" {
+		return at, err
+	}
+	if at, err = time.Parse(time.DateOnly, f.at); err != nil {
+		err = usageError{fmt.Errorf("--at: %w", err)}
+	}
+	return at, err
+}
+
+func (f *reportFlags) run(ctx context.Context, s *streams) error {
+	at, err := f.check()
+	if err != nil {
 		return err
-	}
-	if f.format == "parquet" && f.out == "-" {
-		return usageError{errors.New("--out: a Parquet file cannot go to standard output; name a file")}
-	}
-	var at time.Time
-	if f.at != "" {
-		if at, err = time.Parse(time.DateOnly, f.at); err != nil {
-			return usageError{fmt.Errorf("--at: %w", err)}
-		}
 	}
 	src, err := openData(s, f.data)
 	if err != nil {
@@ -119,18 +127,7 @@ func (f *reportFlags) write(stdout io.Writer, r *health.Report) error {
 	if f.out == "-" {
 		return print(stdout)
 	}
-	file, err := os.CreateTemp(filepath.Dir(f.out), "."+filepath.Base(f.out)+".*")
-	if err != nil {
-		return err
-	}
-	err = errors.Join(print(file), file.Chmod(0o644), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), f.out)
-	}
-	if err != nil {
-		os.Remove(file.Name())
-	}
-	return err
+	return written(f.out, print)
 }
 
 // loadChurn reads the churn model in force; nil without one.

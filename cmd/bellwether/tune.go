@@ -255,21 +255,7 @@ func (f *tuneFlags) save(state *tune.State) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(filepath.Join(f.out, tuneState), b)
-}
-
-// replaceFile writes a file whole or not at all.
-func replaceFile(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(b)
-	if err := errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return writtenBytes(filepath.Join(f.out, tuneState), b)
 }
 
 // finish writes the files of the result and tells it.
@@ -288,7 +274,7 @@ func (f *tuneFlags) finish(s *streams, r *tune.Result) error {
 	}
 	head := fmt.Sprintf("# Settings of gbdt for %s: log loss %s over %d folds, %s by default.\n", r.Task, shown(r.Best.Loss), len(r.Folds), shown(r.Default.Loss))
 	for name, b := range map[string][]byte{tuneResult: append(result, '\n'), tuneBest: append([]byte(head), settings...), tunePicture: picture} {
-		if err := replaceFile(filepath.Join(f.out, name), b); err != nil {
+		if err := writtenBytes(filepath.Join(f.out, name), b); err != nil {
 			return err
 		}
 	}
