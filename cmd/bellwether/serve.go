@@ -86,7 +86,7 @@ func serve(ctx context.Context, s *streams, f serveFlags) (err error) {
 	}
 	reg, err := openModels(f.models)
 	if err != nil {
-		return fmt.Errorf("%w; to begin without models, make it, empty", err)
+		return fmt.Errorf("%w, or make an empty one to begin without models", err)
 	}
 	logger := newLogger(s.Err, f.logJSON)
 	// The addresses first: a taken port should not cost a load.

@@ -141,7 +141,7 @@ func TestServeRefuses(t *testing.T) {
 	}{
 		{[]string{"serve"}, 2, []string{"--store is needed"}},
 		{[]string{"serve", "--store", dir}, 2, []string{"--models is needed"}},
-		{append(base, "--models", typo), 1, []string{"--models " + typo + " is not a directory of models", "make it"}},
+		{append(base, "--models", typo), 1, []string{"--models " + typo + " is not a directory of models", "make an empty one"}},
 		{append(base, "--models", write("file", "")), 1, []string{"file is not a directory of models"}},
 		{append(base, "--http", ""), 2, []string{"one of --http and --grpc"}},
 		{append(base, "--http", "nowhere:1"), 1, []string{"--http nowhere:1", "give another address"}},
