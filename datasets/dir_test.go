@@ -567,6 +567,27 @@ func TestWriterLeavesAllOrNothing(t *testing.T) {
 	}
 }
 
+// A file that has the name of the directory to write is not replaced, whenever it
+// came.
+func TestAFileIsNoDirectoryToWrite(t *testing.T) {
+	file, late := filepath.Join(t.TempDir(), "notes"), filepath.Join(t.TempDir(), "later")
+	check(t, os.WriteFile(file, []byte("precious"), 0o600))
+	if _, err := Create(file, JSONLines); record.KindOf(err) != record.Conflict || !strings.Contains(err.Error(), "is a file") {
+		t.Errorf("%v", err)
+	}
+	w, err := Create(late, JSONLines)
+	check(t, err)
+	check(t, os.WriteFile(late, []byte("precious"), 0o600))
+	if err := w.Close(); record.KindOf(err) != record.Conflict {
+		t.Errorf("%v", err)
+	}
+	for _, path := range []string{file, late} {
+		if b, err := os.ReadFile(path); string(b) != "precious" {
+			t.Errorf("%q, %v", b, err)
+		}
+	}
+}
+
 func FuzzJSONLine(f *testing.F) {
 	for _, e := range sampleEvents(4) {
 		f.Add(jsonOf(e))

@@ -45,6 +45,9 @@ func Create(path string, f Format) (*Writer, error) {
 	if err != nil {
 		return nil, record.Errorf(record.Invalid, "write", "%w", err)
 	}
+	if err := noFile(path); err != nil {
+		return nil, err
+	}
 	if entries, err := os.ReadDir(path); err == nil && len(entries) > 0 {
 		return nil, record.Errorf(record.Conflict, "write "+path, "the directory is not empty: name a new one, or remove it first")
 	}
@@ -64,6 +67,14 @@ func Create(path string, f Format) (*Writer, error) {
 	w.events = part[record.Event]{name: "events", codec: record.Events, time: (*record.Event).Known}
 	w.decisions = part[record.Decision]{name: "decisions", codec: record.Decisions, time: func(d *record.Decision) time.Time { return d.At }}
 	return w, nil
+}
+
+// noFile refuses a path that is something else than a directory.
+func noFile(path string) error {
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		return record.Errorf(record.Conflict, "write "+path, "it is a file, and a directory is to be written: name a new one")
+	}
+	return nil
 }
 
 // Partner writes one version of a partner. A record that is not valid is refused,
@@ -139,6 +150,9 @@ func (w *Writer) Close() (err error) {
 	}
 	if err := syncDir(w.temp); err != nil {
 		return diskError(w.path, err)
+	}
+	if err := noFile(w.path); err != nil {
+		return err
 	}
 	if err := os.Remove(w.path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return record.Errorf(record.Conflict, "write "+w.path, "%w: the directory was filled meanwhile; name another", err)

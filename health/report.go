@@ -29,6 +29,7 @@ type Report struct {
 	Rows        []ReportRow  `json:"partners"`
 	Silent      []ReportRow  `json:"silent"`
 	KPIs        []KPI        `json:"kpis"`
+	Notes       []string     `json:"notes,omitempty"` // what a reader should know before believing it
 }
 
 // ReportRow is one partner in the report.

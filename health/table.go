@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"bellwether/datasets/record"
@@ -59,6 +60,11 @@ type Training struct {
 	Partners  []record.PartnerID
 	trial.Cut           // tested from the newest month whose horizon is complete; open are the months whose horizon is not over then
 	TrainTo   time.Time // the newest month whose labels were known at TestFrom
+	Tally     []trial.Tally
+
+	horizon int    // in days
+	first   string // the first month
+	last    int64  // the newest one whose horizon is complete
 }
 
 // Learners fits a list of learners to month rows and adds the hand-set weights
@@ -102,27 +108,50 @@ func (m *Months) Training(l *Labels, testFrom time.Time) (*Training, error) {
 		}
 	}
 	if newest == 0 {
-		return nil, record.Errorf(record.Refused, "train churn", "no month has a complete horizon of %d days: the data reaches to %s",
-			l.cfg.HorizonDays, complete.Format(time.DateOnly))
+		return nil, m.nothing(l, len(rows), complete)
 	}
+	first := dateOf(m.at[slices.MinFunc(rows, func(a, b int) int { return cmp.Compare(m.at[a], m.at[b]) })])
 	t := &Training{}
 	t.TestFrom = time.Unix(newest, 0).UTC()
 	if !testFrom.IsZero() {
 		t.TestFrom = testFrom
 	}
+	judged := len(rows)
 	rows = slices.DeleteFunc(rows, func(i int) bool {
 		return m.at[i] > t.TestFrom.Unix()
 	})
+	months := trial.Tally{What: "months of partners", Rows: len(m.at)}
+	busy := months.Then("of one that may leave", trial.Less{Rows: len(m.at) - judged, Why: "of one that did no business lately, had ended or was absorbed"})
+	t.Tally = []trial.Tally{months, busy, busy.Then("up to the test's month", trial.Less{Rows: judged - len(rows), Why: "later"})}
 	slices.SortStableFunc(rows, func(a, b int) int { return int(m.at[a] - m.at[b]) })
 	all := &models.Table{Columns: m.columns, X: m.x, Y: y, At: m.at, Known: known, Ended: ended, Horizon: int64(l.cfg.HorizonDays) * secondsPerDay}
 	learn, beside := split(all.Take(rows))
-	t.Table, t.Beside = learn, beside
+	t.Table, t.Beside, t.horizon, t.first, t.last = learn, beside, l.cfg.HorizonDays, first, newest
 	for _, i := range rows {
 		t.Partners = append(t.Partners, m.partners[i])
 		t.Open = append(t.Open, m.at[i] < t.TestFrom.Unix() && l.end(time.Unix(m.at[i], 0).UTC()).After(t.TestFrom))
 	}
 	return t, t.cut()
 }
+
+// nothing says why no month can be tested on.
+func (m *Months) nothing(l *Labels, judged int, complete time.Time) error {
+	if len(m.at) == 0 {
+		return record.Errorf(record.Refused, "train churn", "no month begins within the data, and what becomes of partners takes %d days more: data of more time is needed", l.cfg.HorizonDays)
+	}
+	if judged == 0 {
+		names := make([]string, len(l.cfg.Qualifying))
+		for i, q := range l.cfg.Qualifying {
+			names[i] = string(q)
+		}
+		return record.Errorf(record.Refused, "train churn", "none of the %d months of partners follows business in the %d days before, which shows by events %s: the data holds none, or too few days of it",
+			len(m.at), l.cfg.ActiveDays, strings.Join(names, ", "))
+	}
+	return record.Errorf(record.Refused, "train churn", "no month has a complete horizon of %d days: the data reaches to %s, and the months begin on %s: data of more time is needed",
+		l.cfg.HorizonDays, complete.Format(time.DateOnly), dateOf(slices.Min(m.at)))
+}
+
+func dateOf(unix int64) string { return time.Unix(unix, 0).UTC().Format(time.DateOnly) }
 
 // split takes the identity out of a table.
 func split(t *models.Table) (learn, beside *models.Table) {
@@ -147,9 +176,13 @@ func (t *Training) cut() error {
 	if open := slices.Index(t.Open, true); open >= 0 {
 		n = open // the open months come right before the test
 	}
-	if n == 0 || test == len(at) {
-		return record.Errorf(record.Refused, "train churn", "%d rows to learn from and %d to test on %s: more months are needed",
-			n, len(at)-test, t.TestFrom.Format(time.DateOnly))
+	day := t.TestFrom.Format(time.DateOnly)
+	switch {
+	case len(at) == 0 || test == len(at):
+		return record.Errorf(record.Refused, "train churn", "no month begins on %s: of the data, those from %s to %s can be tested on", day, t.first, dateOf(t.last))
+	case n == 0:
+		return record.Errorf(record.Refused, "train churn", "no month before %s tells by then what became of its partners: that takes %d days, and the first month of the data is %s; test on a later month, or bring data of more time",
+			day, t.horizon, t.first)
 	}
 	t.TrainTo = time.Unix(at[n-1], 0).UTC()
 	valid := min(int((1-validShare)*float64(n)), n-1)

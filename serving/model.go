@@ -52,13 +52,13 @@ type ModelInfo struct {
 	Hash    string
 	Current bool   // in force in the registry
 	Loaded  bool   // this engine answers with it
-	Refused string // why the engine does not answer with the version in force
+	Refused string // why the engine does not answer with the version in force, or why nobody could with another
 	Card    []byte // JSON of registry.Card
 }
 
 func modelInfo(info registry.Info) (ModelInfo, error) {
 	card, err := json.Marshal(info.Card)
-	return ModelInfo{Name: info.Name, Version: fmt.Sprintf("v%d", info.Number), Hash: info.Hash, Current: info.Current, Card: card}, err
+	return ModelInfo{Name: info.Name, Version: fmt.Sprintf("v%d", info.Number), Hash: info.Hash, Current: info.Current, Refused: info.Damaged, Card: card}, err
 }
 
 // Models lists the registry.
@@ -73,7 +73,7 @@ func (e *Engine) Models(context.Context) ([]ModelInfo, error) {
 		if out[i], err = modelInfo(info); err != nil {
 			return nil, modelError("list models", err)
 		}
-		out[i].Loaded = info.Version == win.version && win.model != nil || info.Version == churn.version && churn.predictor != nil
+		out[i].Loaded = same(info.Version, win.version) && win.model != nil || same(info.Version, churn.version) && churn.predictor != nil
 		for _, r := range []refusal{win.refused, churn.refused} {
 			if r.err != nil && r.version == info.Version {
 				out[i].Refused = r.err.Error()
@@ -82,6 +82,9 @@ func (e *Engine) Models(context.Context) ([]ModelInfo, error) {
 	}
 	return out, nil
 }
+
+// same reports whether two are one version, of which a damaged one has no hash.
+func same(a, b registry.Version) bool { return a.Name == b.Name && a.Number == b.Number }
 
 func (e *Engine) winNow() winModel {
 	e.mu.RLock()

@@ -224,6 +224,34 @@ func TestADamagedModelIsToldOnce(t *testing.T) {
 	}
 }
 
+// A version that is damaged and not in force stops neither a start nor a list.
+func TestADamagedVersionBesideTheOneInForce(t *testing.T) {
+	b := newBench(t, nil)
+	publish(t, b.dir, winName, features.Schema{}, 1, nil)
+	v := publish(t, b.dir, winName, features.Schema{}, 1, nil)
+	if _, err := b.Promote(ctx, winName, number(v)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(b.dir, winName, "v1", "manifest.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.restart()
+	list, err := b.Models(ctx)
+	if err != nil || len(list) != 2 || !strings.Contains(list[0].Refused, "win@v1") || list[0].Loaded || list[0].Current || list[1].Refused != "" || !list[1].Loaded || !list[1].Current {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	if err := os.WriteFile(filepath.Join(b.dir, winName, "v2", "manifest.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := b.Models(ctx); err != nil || !list[1].Loaded || !list[1].Current || !strings.Contains(list[1].Refused, "win@v2") {
+		t.Errorf("damaged while it answers: %+v, %v", list, err)
+	}
+	b.restart()
+	if list, err := b.Models(ctx); err != nil || list[1].Loaded || !strings.Contains(list[1].Refused, "win@v2") {
+		t.Errorf("damaged before the start: %+v, %v", list, err)
+	}
+}
+
 func TestModelsInForceAreTakenUp(t *testing.T) {
 	b := newBench(t, func(c *Config, _ *store.Options) { c.PollEvery = 5 * time.Millisecond })
 	v := publish(t, b.dir, winName, withColour, 1, nil)

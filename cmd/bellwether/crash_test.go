@@ -202,7 +202,7 @@ func (c *crash) launch() *child {
 	c.t.Helper()
 	in := func(name string) string { return filepath.Join(c.dir, name) }
 	s := &child{c: c, client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 2 * crashClients}}}
-	s.cmd = exec.Command(c.bin, "serve", "--store", in("store"), "--models", in("models"), "--data", in("world"), "--config", in("config.yaml"), "--http", "127.0.0.1:0")
+	s.cmd = exec.Command(c.bin, "serve", "--store", in("store"), "--models", c.t.TempDir(), "--data", in("world"), "--config", in("config.yaml"), "--http", "127.0.0.1:0")
 	s.cmd.Stderr = &s.log
 	var err error
 	if s.out, err = s.cmd.StdoutPipe(); err != nil {

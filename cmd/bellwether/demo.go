@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -132,7 +133,10 @@ func (d *demo) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	report := &demoReport{Seed: d.world.Seed, Win: scoreOf(win.win.report), Churn: scoreOf(win.churn.report)}
+	report := &demoReport{Seed: d.world.Seed, Win: scoreOf(win.win.report), Churn: demoScore{AUC: trial.Number(math.NaN()), ECE: trial.Number(math.NaN())}}
+	if win.churn != nil {
+		report.Churn = scoreOf(win.churn.report)
+	}
 	if err := d.compare(ctx, report, world, src, win.win); err != nil {
 		return err
 	}
@@ -146,7 +150,7 @@ func (d *demo) say(format string, args ...any) {
 // trained is what the demo learned.
 type trained struct {
 	win   *winModel
-	churn *churnModel
+	churn *churnModel // nil where the world is too short for one
 }
 
 // train fits and publishes both models with the learners that are quick.
@@ -169,6 +173,10 @@ func (d *demo) train(ctx context.Context, src dirSource) (*trained, error) {
 	}
 	d.say("Learning who drifts away.")
 	churn, err := trainChurn(ctx, src, worldPolicy.Conversion(), config("churn"), time.Time{})
+	if record.KindOf(err) == record.Refused {
+		d.say("The churn model is not published: %v.", err)
+		return &trained{win, nil}, nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,6 +46,15 @@ func TestDemo(t *testing.T) {
 	}
 	if code, _, said := called("demo", "--json"); code != 2 || !strings.Contains(said, "--once") {
 		t.Errorf("--json alone: exit %d, %s", code, said)
+	}
+}
+
+// A world too short to learn who leaves is shown without that model.
+func TestDemoOfAShortWorld(t *testing.T) {
+	code, out, said := called("demo", "--once", "--json", "--partners", "10", "--leads", "200", "--days", "60")
+	var r demoReport
+	if err := json.Unmarshal([]byte(out), &r); code != 0 || err != nil || len(r.Routes) != demoRoutes || !math.IsNaN(float64(r.Churn.AUC)) || !strings.Contains(said, "The churn model is not published: ") {
+		t.Errorf("exit %d, %v: %s%s", code, err, out, said)
 	}
 }
 

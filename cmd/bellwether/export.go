@@ -34,11 +34,11 @@ func exportCommand(s *streams) *cobra.Command {
 			case (from == "") == (server == ""):
 				return usageError{errors.New("one of --server and --store is needed: a running server's URL, or the directory it kept its records in")}
 			case out == "":
-				return usageError{errors.New("--out is needed: the directory to write, which must not exist")}
+				return usageError{errors.New("--out is needed: the directory to write, which must not exist or be empty")}
 			}
-			f, err := datasets.ParseFormat(format)
+			f, err := directoryFormat(out, format)
 			if err != nil {
-				return usageError{fmt.Errorf("--format: %w", err)}
+				return err
 			}
 			if server != "" {
 				return exportServer(c.Context(), s, server, key, out, f)
@@ -49,7 +49,7 @@ func exportCommand(s *streams) *cobra.Command {
 	c.Flags().StringVar(&from, "store", "", "directory of the store")
 	c.Flags().StringVar(&server, "server", "", "URL of a running server")
 	c.Flags().StringVar(&key, "key", "", "API key for the server; empty: $BELLWETHER_KEY")
-	c.Flags().StringVar(&out, "out", "", "directory to write")
+	c.Flags().StringVar(&out, "out", "", "directory to write; must not exist or be empty")
 	c.Flags().StringVar(&format, "format", "parquet", "parquet, jsonl or arrow")
 	return c
 }

@@ -53,7 +53,7 @@ func TestExportFromServer(t *testing.T) {
 	if code, _, said := called("synth", "--out", in("world"), "--partners", "5", "--leads", "20", "--days", "60"); code != 0 {
 		t.Fatal(said)
 	}
-	url, stop := served(t, "--store", in("store"), "--models", in("models"), "--data", in("world"), "--keys", in("keys.jsonl"))
+	url, stop := served(t, "--store", in("store"), "--models", t.TempDir(), "--data", in("world"), "--keys", in("keys.jsonl"))
 	req, _ := http.NewRequestWithContext(t.Context(), "POST", url+"/v1/route", strings.NewReader(`{"lead":{"id":"new","industry":"retail"}}`))
 	req.Header.Set("Authorization", "Bearer "+route)
 	if res, err := http.DefaultClient.Do(req); err != nil || res.StatusCode != http.StatusOK {

@@ -63,9 +63,9 @@ func (im *importRun) run(ctx context.Context, s *streams, kind string) error {
 	case kind != "csv" && im.mapping != "":
 		return usageError{fmt.Errorf("--map is for import csv only")}
 	}
-	format, err := datasets.ParseFormat(im.format)
+	format, err := directoryFormat(im.out, im.format)
 	if err != nil {
-		return usageError{fmt.Errorf("--format: %w", err)}
+		return err
 	}
 	started := time.Now()
 	report, err := im.read(ctx, s, kind, format)

@@ -40,6 +40,12 @@ func printReport(w io.Writer, r *trial.Report) {
 	}{{"train", r.Split.Train}, {"valid", r.Split.Valid}, {"test", r.Split.Test}} {
 		fmt.Fprintf(w, "  %-5s %9d rows, %d positive%s%s\n", s.name, s.Rows, s.Positives, censoredText(s.Censored), windowText(s.From, s.To))
 	}
+	fmt.Fprintln(w, "rows, and what leaves some out")
+	for i, step := range r.Rows {
+		if i == 0 || len(step.Less) > 0 {
+			fmt.Fprintf(w, "  %9d %s\n", step.Rows, step)
+		}
+	}
 	if len(r.Leaderboard) > 0 {
 		printLeaderboard(w, r)
 		if r.Settings != "" {

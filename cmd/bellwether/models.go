@@ -53,6 +53,11 @@ func modelsCommand(s *streams) *cobra.Command {
 		if err == nil && !asJSON {
 			printModels(s.Out, infos)
 		}
+		for _, i := range infos {
+			if i.Damaged != "" {
+				fmt.Fprintf(s.Err, "warning: %s\n", i.Damaged)
+			}
+		}
 		return infos, err
 	})
 	sub("show NAME[@V]", "One version: hash, window and figures", exactArgs(1), func(reg *registry.Registry, args []string) (any, error) {
@@ -104,6 +109,10 @@ func printModels(w io.Writer, infos []registry.Info) {
 		if i.Current {
 			mark = "*"
 		}
+		if i.Damaged != "" {
+			t.AppendRow(table.Row{i.Version, mark, "damaged"})
+			continue
+		}
 		window := ""
 		if !i.Card.From.IsZero() {
 			window = i.Card.From.Format(time.DateOnly) + " to " + i.Card.To.Format(time.DateOnly)
@@ -149,7 +158,7 @@ func told(s *streams, v any, asJSON bool, format string, args ...any) error {
 // openModels opens a directory of models to read from, which must be there.
 func openModels(dir string) (*registry.Registry, error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return nil, record.Errorf(record.NotFound, "", "--models %s is not a directory of models", dir)
+		return nil, record.Errorf(record.NotFound, "", "--models %s is not a directory of models: name the one that 'bellwether train' published to", dir)
 	}
 	return registry.Open(dir)
 }

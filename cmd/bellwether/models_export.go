@@ -4,9 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"path/filepath"
-	"strings"
 
 	"bellwether/datasets"
 	"bellwether/datasets/record"
@@ -23,14 +22,16 @@ func exportModelCommand(s *streams, open func() (*registry.Registry, error), asJ
 	c := &cobra.Command{
 		Use:   "export NAME[@V] --out FILE",
 		Short: "Write a version as an archive, or its trees as LightGBM text",
-		Long: `Export writes by the name of FILE: .tar.gz is the whole version, for 'models import';
+		Long: `Export writes by the name of FILE: .tar.gz or .tgz is the whole version, for 'models import';
 .txt is the trees as LightGBM text of version v4, which LightGBM loads and answers the
 same raw probabilities with. The calibrator is no part of that text.
 
 What the trees see of a category is a feature of its own in the text (region#level,
 city#rate), because LightGBM's categories are integers. FILE.columns.json says how each
 is made, and --in TABLE --encoded FILE makes them: a copy of the table with these
-columns added.
+columns added, for LightGBM to score. 'models import' reads both files, and the model
+then takes the table itself; it is measured and calibrated anew there. Only the
+archive keeps the calibrator, and with it the same probabilities to the last bit.
 
 Of a learner of hazards LightGBM answers with scores: of each way a case may end
 (won, lost) within the first age, within the second, and so on, as FILE.columns.json
@@ -46,8 +47,16 @@ A model that was imported is written as the file it came as: .txt, .json or .ubj
 			if out == "" {
 				return usageError{errors.New("say where to write: --out FILE.tar.gz, or FILE.txt for LightGBM")}
 			}
+			if err := mayWrite("--out", out, ".tar.gz", ".tgz", ".txt", ".json", ".ubj"); err != nil {
+				return err
+			}
 			if (in == "") != (encoded == "") {
 				return usageError{errors.New("--in TABLE and --encoded FILE go together")}
+			}
+			if encoded != "" {
+				if err := mayWrite("--encoded", encoded, tableEndings...); err != nil {
+					return err
+				}
 			}
 			reg, err := open()
 			if err != nil {
@@ -70,28 +79,11 @@ A model that was imported is written as the file it came as: .txt, .json or .ubj
 	return c
 }
 
-// written puts a file in place whole, or not at all.
-func written(path string, write func(*os.File) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".export-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	if err := errors.Join(write(f), f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
-}
-
-func writtenBytes(path string, b []byte) error {
-	return written(path, func(f *os.File) error { _, err := f.Write(b); return err })
-}
-
 func exportArchive(s *streams, reg *registry.Registry, ref, out string, asJSON bool) error {
 	name, version := registry.SplitRef(ref)
 	var v registry.Version
-	err := written(out, func(f *os.File) (err error) {
-		v, err = reg.Export(f, name, version)
+	err := written(out, func(w io.Writer) (err error) {
+		v, err = reg.Export(w, name, version)
 		return err
 	})
 	if err != nil {
@@ -118,24 +110,33 @@ func exportTrees(s *streams, reg *registry.Registry, ref string, j treesJob) err
 		}
 		return j.ours(s, a, p, m)
 	case *exchange.Model:
-		return j.asItCame(s, a, m)
+		return j.asItCame(s, a, m.Origin())
+	case *exchange.Encoded:
+		if err := j.asItCame(s, a, m.Origin()); err != nil {
+			return err
+		}
+		about, err := exchange.ReadCompanion(a.Files[originColumns])
+		if err != nil {
+			return fmt.Errorf("%s: %s: %w", a.Version, originColumns, err)
+		}
+		return j.beside(s, p, about, a.Files[originColumns])
 	}
 	return record.Errorf(record.Invalid, "export model", "%s is a %s model: only trees can be written for other trainers; --out FILE.tar.gz keeps it whole", a.Version, p.Learner)
 }
 
 // asItCame writes the file that an imported model was.
-func (j treesJob) asItCame(s *streams, a *registry.Artifact, m *exchange.Model) error {
+func (j treesJob) asItCame(s *streams, a *registry.Artifact, from string) error {
 	b, ok := a.Files["origin"+filepath.Ext(j.out)]
 	if !ok {
-		return record.Errorf(record.Invalid, "export model", "%s came from %s, and is written as it came: it has no origin%s", a.Version, m.Origin(), filepath.Ext(j.out))
+		return record.Errorf(record.Invalid, "export model", "%s came from %s, and is written as it came: it has no origin%s", a.Version, from, filepath.Ext(j.out))
 	}
-	if j.in != "" {
+	if _, made := a.Files[originColumns]; j.in != "" && !made {
 		return usageError{fmt.Errorf("%s takes its table as it is: leave --in out", a.Version)}
 	}
 	if err := writtenBytes(j.out, b); err != nil {
 		return err
 	}
-	return told(s, a.Version, j.json, "exported %s to %s, as it came from %s\n", a.Version, j.out, m.Origin())
+	return told(s, a.Version, j.json, "exported %s to %s, as it came from %s\n", a.Version, j.out, from)
 }
 
 func (j treesJob) ours(s *streams, a *registry.Artifact, p *trial.Predictor, m *gbdt.Model) error {
@@ -150,20 +151,25 @@ func (j treesJob) ours(s *streams, a *registry.Artifact, p *trial.Predictor, m *
 	if err != nil {
 		return err
 	}
-	beside := strings.TrimSuffix(j.out, ".txt") + ".columns.json"
-	if err := errors.Join(writtenBytes(j.out, text), writtenBytes(beside, companion)); err != nil {
+	if err := writtenBytes(j.out, text); err != nil {
 		return err
 	}
-	if j.in != "" {
-		if err := j.encode(s, about, p); err != nil {
-			return err
-		}
+	if err := j.beside(s, p, about, companion); err != nil {
+		return err
 	}
 	of := ""
 	if m.Ages() != nil {
 		of = " as scores of each age"
 	}
-	return told(s, a.Version, j.json, "exported %s%s to %s, how its columns are made to %s\n", a.Version, of, j.out, beside)
+	return told(s, a.Version, j.json, "exported %s%s to %s, how its columns are made to %s\n", a.Version, of, j.out, companionOf(j.out))
+}
+
+// beside writes how the text's columns are made, and makes those of a table.
+func (j treesJob) beside(s *streams, p *trial.Predictor, about *exchange.Companion, companion []byte) error {
+	if err := writtenBytes(companionOf(j.out), companion); err != nil || j.in == "" {
+		return err
+	}
+	return j.encode(s, about, p)
 }
 
 // describeLevels gives a companion the texts of the table a model was trained on.

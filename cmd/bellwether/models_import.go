@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"bellwether/datasets/record"
 	"bellwether/models"
 	"bellwether/models/exchange"
+	"bellwether/models/gbdt"
 	"bellwether/models/registry"
 	"bellwether/models/trial"
 
@@ -52,7 +54,10 @@ and its file, and put in force.
 Columns are found by name. A file without names has LightGBM's Column_0, Column_1 and
 so on, or XGBoost's f0, f1: --columns names them in order. Categories are texts where
 the file lists them (a pandas category); otherwise they are the integers that the
-model was trained on. What cannot be said exactly is refused by its name.
+model was trained on. What cannot be said exactly is refused by its name. A text
+that 'models export' wrote takes the columns of the table it was trained on, as the
+file FILE.columns.json beside it says; its calibrator is fitted anew, which on rows it
+was trained on makes it too sure: to move a model, take the archive.
 
 Rows the model was trained on flatter it, and nobody here knows which they are: with
 --trained-to, it is calibrated and tested on later rows alone.`,
@@ -128,6 +133,10 @@ type origin struct {
 	path  string
 	bytes []byte
 	until time.Time // the end of what it was trained on; zero if nobody said
+	// about says how its features are made, where 'models export' wrote that
+	// beside it; beside is that file.
+	about  *exchange.Companion
+	beside []byte
 }
 
 // maxOrigin is how large a model's file may be: far larger than any of use.
@@ -144,6 +153,11 @@ func readOrigin(in io.Reader, path string, f *importFlags) (*origin, error) {
 	o := &origin{path: path, bytes: b}
 	if o.model, err = exchange.Read(b); err != nil {
 		return nil, record.Errorf(record.Invalid, "import model", "%s: %w", path, err)
+	}
+	if len(f.columns) == 0 {
+		if err := o.readBeside(); err != nil {
+			return nil, err
+		}
 	}
 	if len(f.columns) > 0 {
 		own := namesOf(o.model.Columns())
@@ -164,6 +178,45 @@ func readOrigin(in io.Reader, path string, f *importFlags) (*origin, error) {
 	return o, nil
 }
 
+// companionOf is the file that 'models export' writes beside a text.
+func companionOf(text string) string { return strings.TrimSuffix(text, ".txt") + ".columns.json" }
+
+// readBeside reads that file, where there is one.
+func (o *origin) readBeside() error {
+	path := companionOf(o.path)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		o.about, err = exchange.ReadCompanion(b)
+	}
+	if err != nil {
+		return record.Errorf(record.Invalid, "import model", "%s: %w; if it is not what 'models export' wrote beside %s, rename it", path, err, filepath.Base(o.path))
+	}
+	o.beside = b
+	return nil
+}
+
+// given is the model as a learner; codes as in exchange.Given.
+func (o *origin) given(codes bool) exchange.Given {
+	return exchange.Given{Model: o.model, About: o.about, Codes: codes}
+}
+
+// fits checks that a table has what the model wants.
+func (o *origin) fits(columns []models.Column) error {
+	_, err := o.given(false).Over(columns)
+	if err == nil || o.about != nil {
+		return err
+	}
+	for _, c := range o.model.Columns() {
+		if strings.HasSuffix(c.Name, "#"+gbdt.Level) || strings.HasSuffix(c.Name, "#"+gbdt.Rate) {
+			return fmt.Errorf("%w; 'models export' wrote %s with its text, which says how %s is made: put it beside %s", err, companionOf(o.path), c.Name, o.path)
+		}
+	}
+	return err
+}
+
 func namesOf(columns []models.Column) string {
 	names := make([]string, len(columns))
 	for i, c := range columns {
@@ -178,12 +231,16 @@ func (o *origin) describe() string {
 	if n := o.model.Best(); n > 0 {
 		best = fmt.Sprintf(" (all are used, as Booster.predict does, where its early stopping found %d the best: save a slice of the booster to stop there)", n)
 	}
-	return fmt.Sprintf("%s, objective %s, %d trees%s, %d columns", o.model.Origin(), o.model.Objective(), o.model.Trees(), best, o.model.Width())
+	made := ""
+	if o.about != nil {
+		made = ", made of columns of the table as " + filepath.Base(companionOf(o.path)) + " says"
+	}
+	return fmt.Sprintf("%s, objective %s, %d trees%s, %d columns%s", o.model.Origin(), o.model.Objective(), o.model.Trees(), best, o.model.Width(), made)
 }
 
 // enter makes the model the one learner of a trial; codes as in exchange.Given.
 func (o *origin) enter(c *trial.Config, codes bool) {
-	c.Learners, c.Seeds, c.ValidFrom = []models.Learner{exchange.Given{Model: o.model, Codes: codes}}, -1, o.until
+	c.Learners, c.Seeds, c.ValidFrom = []models.Learner{o.given(codes)}, -1, o.until
 }
 
 // tell adds to a report and a version where the model came from, and to the
@@ -195,18 +252,25 @@ func (o *origin) tell(r *trial.Report, p *published) {
 	} else {
 		trained = "up to " + o.until.AddDate(0, 0, -1).Format(time.DateOnly) + ", as whoever imported it said"
 	}
+	if o.about != nil {
+		r.Notes = append(r.Notes, "Its text does not hold the calibrator it had: exported as .tar.gz, it answers with the same probabilities as where it was trained.")
+	}
 	p.data = append([]string{fmt.Sprintf("the model was not trained here: %s, SHA-256 %x; %s; trained %s", filepath.Base(o.path), sha256.Sum256(o.bytes), o.describe(), trained)}, p.data...)
 	if p.files == nil {
 		p.files = map[string][]byte{}
 	}
 	p.files[o.file()] = o.bytes
+	if o.beside != nil {
+		p.files[originColumns] = o.beside
+	}
 }
 
-// The names of the file an imported model came as, in its version.
+// The names of the files an imported model came as, in its version.
 const (
-	originText = "origin.txt"
-	originJSON = "origin.json"
-	originUBJ  = "origin.ubj"
+	originText    = "origin.txt"
+	originColumns = "origin.columns.json" // beside a text of ours
+	originJSON    = "origin.json"
+	originUBJ     = "origin.ubj"
 )
 
 func (o *origin) file() string {

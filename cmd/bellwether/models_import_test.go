@@ -249,14 +249,71 @@ func TestOurModelLeavesAndComesBack(t *testing.T) {
 	if code, _, errs := called("models", "import", text, "--models", dir, "--name", "back", "--in", encoded, "--sep", ";", "--label", "result", "--time", "created"); code != 0 {
 		t.Errorf("coming back: %s", errs)
 	}
+	comesBack(t, dir, text, in, mine, want)
 	for args, want := range map[string]string{
 		"--out " + filepath.Join(out, "deals.json"): "name a .txt",
 		"--out " + text + " --in " + in:             "go together",
-		"--out deals.tar.gz --in a --encoded b":     "--in goes with --out FILE.txt",
+		"--out deals.tar.gz --in a --encoded b.csv": "--in goes with --out FILE.txt",
 	} {
 		if code, _, errs := called(append(strings.Fields("models export deals "+args), "--models", dir)...); code == 0 || !strings.Contains(errs, want) {
 			t.Errorf("%s: exit %d, %s", args, code, errs)
 		}
+	}
+}
+
+// comesBack imports a text with the table the model was trained on, whose raw
+// answers are want: the columns are made as the file beside it says. It leaves
+// again as it came.
+func comesBack(t *testing.T, dir, text, in string, mine *models.Table, want []float64) {
+	t.Helper()
+	args := []string{"models", "import", text, "--models", dir, "--in", in, "--sep", ";", "--label", "result", "--time", "created"}
+	code, _, errs := called(append(args, "--name", "own")...)
+	if code != 0 || !strings.Contains(errs, "made of columns of the table as deals.columns.json says") {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	scored := filepath.Join(t.TempDir(), "scored.csv")
+	if code, _, errs := called("predict", "--models", dir, "--model", "own", "--in", in, "--sep", ";", "--out", scored); code != 0 {
+		t.Error(errs)
+	}
+	reg, err := registry.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, p, err := loadPredictor(reg, "own")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make([]float64, mine.Len())
+	table, err := p.Match(mine)
+	if err == nil {
+		err = p.Model.Predict(got, table)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range want {
+		if math.Abs(want[i]-got[i]) > 1e-12 {
+			t.Fatalf("row %d: here %v, come back %v", i, want[i], got[i])
+		}
+	}
+	again := filepath.Join(t.TempDir(), "again.txt")
+	if code, _, errs := called("models", "export", "own", "--models", dir, "--out", again, "--in", in, "--sep", ";", "--encoded", scored); code != 0 {
+		t.Error(errs)
+	}
+	beside := contentOf(t, strings.TrimSuffix(text, ".txt")+".columns.json")
+	if !bytes.Equal(contentOf(t, again), contentOf(t, text)) || !bytes.Equal(contentOf(t, strings.TrimSuffix(again, ".txt")+".columns.json"), beside) || !bytes.Equal(a.Files["origin.columns.json"], beside) {
+		t.Error("it leaves otherwise than it came")
+	}
+	alone := place(t, "alone.txt", string(contentOf(t, text)))
+	args[2] = alone
+	if code, _, errs := called(args...); code != 1 || !strings.Contains(errs, "region#level") || !strings.Contains(errs, "alone.columns.json") {
+		t.Errorf("without the file beside it: exit %d: %s", code, errs)
+	}
+	if err := os.WriteFile(strings.TrimSuffix(alone, ".txt")+".columns.json", []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := called(args...); code != 1 || !strings.Contains(errs, "alone.columns.json") || !strings.Contains(errs, "rename it") {
+		t.Errorf("with another file beside it: exit %d: %s", code, errs)
 	}
 }
 
@@ -341,5 +398,34 @@ func TestForeignWinModelDecides(t *testing.T) {
 	}
 	if d.Degraded || !strings.HasPrefix(d.Model, "win@v1:") || d.Chosen == "" {
 		t.Errorf("degraded %v, model %q, chosen %q", d.Degraded, d.Model, d.Chosen)
+	}
+}
+
+// One damaged version does not hide the others: it is named with what to do, and
+// what was asked for is done.
+func TestModelsListNamesTheDamaged(t *testing.T) {
+	dir := t.TempDir()
+	reg, err := registry.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := reg.Publish("deals", map[string][]byte{"table.bin": {1}}, registry.Card{Task: "table", Learner: "gbdt"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "deals", "v1", "manifest.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := called("models", "list", "--models", dir)
+	if code != 0 || !strings.Contains(out, "deals@v2") || !strings.Contains(out, "damaged") || !strings.Contains(errs, "warning: deals@v1: ") || !strings.Contains(errs, "restore "+filepath.Join(dir, "deals", "v1")) {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+	var infos []registry.Info
+	if code, out, errs = called("models", "list", "--models", dir, "--json"); code != 0 || json.Unmarshal([]byte(out), &infos) != nil || len(infos) != 2 || infos[0].Damaged == "" || infos[1].Hash == "" {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+	if code, _, errs := called("models", "show", "deals@1", "--models", dir); code != 1 || !strings.Contains(errs, "deals@v1") {
+		t.Errorf("the damaged one shown: exit %d: %s", code, errs)
 	}
 }

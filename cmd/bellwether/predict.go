@@ -30,7 +30,10 @@ model rules out all labels but one at that level, 0 where a person should decide
 			if job.dir == "" || job.model == "" || job.in == "" || job.out == "" {
 				return usageError{errors.New("predict needs --models, --model, --in and --out")}
 			}
-			var err error
+			err := mayWrite("--out", job.out, tableEndings...)
+			if err != nil {
+				return err
+			}
 			if job.sep, err = separator(sep); err != nil {
 				return err
 			}
@@ -45,6 +48,9 @@ model rules out all labels but one at that level, 0 where a person should decide
 	c.Flags().StringVar(&sep, "sep", ",", "separator of a CSV file; 'tab' for tabs")
 	return c
 }
+
+// tableEndings are those of tables that are written.
+var tableEndings = []string{".csv", ".csv.gz", ".parquet"}
 
 // predictJob is what is scored, with what, and where to.
 type predictJob struct {
@@ -65,6 +71,9 @@ func (j *predictJob) run(ctx context.Context, s *streams) error {
 	if err != nil {
 		return err
 	}
+	if _, known := p.Labels(trial.Probability{}, j.level); j.level != 0 && !known {
+		return fmt.Errorf("--level %v: %s holds the levels %v", j.level, a.Version, p.Levels())
+	}
 	o := datasets.TableOptions{Sep: j.sep, Columns: p.Columns, Progress: newProgress(s, "reading")}
 	t, info, err := datasets.ReadTable(j.in, o)
 	if err != nil {
@@ -77,14 +86,10 @@ func (j *predictJob) run(ctx context.Context, s *streams) error {
 	if err := p.Predict(scored, t); err != nil {
 		return fmt.Errorf("%s with %s: %w", j.in, a.Version, err)
 	}
-	added, err := j.columns(p, scored)
-	if err != nil {
-		return fmt.Errorf("%s: %w", a.Version, err)
-	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err := datasets.AppendColumns(j.in, j.out, datasets.TableOptions{Sep: j.sep}, added); err != nil {
+	if err := datasets.AppendColumns(j.in, j.out, datasets.TableOptions{Sep: j.sep}, j.columns(p, scored)); err != nil {
 		return err
 	}
 	fmt.Fprintf(s.Err, "%d rows scored with %s: %s\n", len(scored), a.Version, j.out)
@@ -98,7 +103,7 @@ func (j *predictJob) run(ctx context.Context, s *streams) error {
 }
 
 // columns are what is added to the table.
-func (j *predictJob) columns(p *trial.Predictor, scored []trial.Probability) ([]datasets.AddedColumn, error) {
+func (j *predictJob) columns(p *trial.Predictor, scored []trial.Probability) []datasets.AddedColumn {
 	var added []datasets.AddedColumn
 	add := func(name string, of func(trial.Probability) float64) {
 		values := make([]float64, len(scored))
@@ -111,10 +116,7 @@ func (j *predictJob) columns(p *trial.Predictor, scored []trial.Probability) ([]
 	add("lo", func(q trial.Probability) float64 { return q.Lo })
 	add("hi", func(q trial.Probability) float64 { return q.Hi })
 	if j.level == 0 {
-		return added, nil
-	}
-	if _, known := p.Labels(trial.Probability{}, j.level); !known {
-		return nil, fmt.Errorf("--level %v: the model holds the levels %v", j.level, p.Levels())
+		return added
 	}
 	add("sure", func(q trial.Probability) float64 {
 		if labels, _ := p.Labels(q, j.level); labels.Sure() {
@@ -122,5 +124,5 @@ func (j *predictJob) columns(p *trial.Predictor, scored []trial.Probability) ([]
 		}
 		return 0
 	})
-	return added, nil
+	return added
 }

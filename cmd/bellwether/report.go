@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -38,7 +36,7 @@ func reportCommand(s *streams) *cobra.Command {
 	return c
 }
 
-// reportFormats are the formats of a report.
+// reportFormats are the formats of a report, the usual one first.
 var reportFormats = []string{"html", "csv", "json", "parquet"}
 
 type reportFlags struct {
@@ -48,7 +46,7 @@ type reportFlags struct {
 func reportAtRiskCommand(s *streams) *cobra.Command {
 	var f reportFlags
 	c := &cobra.Command{
-		Use:   "at-risk --data DIR [--models DIR] --out F",
+		Use:   "at-risk --data DIR [--models DIR] [--out F]",
 		Short: "Which partners are drifting away, why, what is at stake and what to do",
 		Long: `At-risk judges every partner as of one midnight from what was known by then: the
 published churn model's calibrated risk, or, without one, the hand-set weights; why
@@ -61,31 +59,35 @@ to be read, mailed or printed.`,
 	c.Flags().StringVar(&f.data, "data", "", "data directory")
 	c.Flags().StringVar(&f.models, "models", "", "directory of models; without a published churn model the hand-set weights judge")
 	addConfig(c, &f.config)
-	c.Flags().StringVar(&f.format, "format", "", strings.Join(reportFormats, ", ")+"; empty: by the name of --out, else html")
+	c.Flags().StringVar(&f.format, "format", "", strings.Join(reportFormats, ", ")+"; empty: what the name of --out ends in, html where it ends in nothing")
 	c.Flags().StringVar(&f.out, "out", "-", "file to write; - is standard output")
-	c.Flags().StringVar(&f.at, "at", "", "midnight to judge as of, YYYY-MM-DD; empty: the one after the data's last day")
+	c.Flags().StringVar(&f.at, "at", "", "midnight to judge as of, YYYY-MM-DD; empty: the one after the data's last day, and a later one is warned of")
 	return c
 }
 
+// check checks the flags and reads --at; zero without it.
+func (f *reportFlags) check() (at time.Time, err error) {
+	if f.format, err = fileFormat(f.out, f.format, reportFormats); err != nil {
+		return at, err
+	}
+	if f.out != "-" {
+		err = inDirectory("--out", f.out)
+	} else if f.format == "parquet" {
+		err = usageError{errors.New("--out: a Parquet file cannot go to standard output; name a file")}
+	}
+	if err != nil || f.at == "" {
+		return at, err
+	}
+	if at, err = time.Parse(time.DateOnly, f.at); err != nil {
+		err = usageError{fmt.Errorf("--at: %w", err)}
+	}
+	return at, err
+}
+
 func (f *reportFlags) run(ctx context.Context, s *streams) error {
-	if f.format == "" {
-		f.format = "html"
-		if e := strings.TrimPrefix(filepath.Ext(f.out), "."); slices.Contains(reportFormats, e) {
-			f.format = e
-		}
-	}
-	if !slices.Contains(reportFormats, f.format) {
-		return usageError{fmt.Errorf("--format %q: one of %s", f.format, strings.Join(reportFormats, ", "))}
-	}
-	if f.format == "parquet" && f.out == "-" {
-		return usageError{errors.New("--out: a Parquet file cannot go to standard output; name a file")}
-	}
-	var at time.Time
-	if f.at != "" {
-		var err error
-		if at, err = time.Parse(time.DateOnly, f.at); err != nil {
-			return usageError{fmt.Errorf("--at: %w", err)}
-		}
+	at, err := f.check()
+	if err != nil {
+		return err
 	}
 	src, err := openData(s, f.data)
 	if err != nil {
@@ -105,6 +107,9 @@ func (f *reportFlags) run(ctx context.Context, s *streams) error {
 	if f.models != "" && !at.IsZero() {
 		warnAhead(s.Err, f.models, "churn", at)
 	}
+	for _, note := range r.Notes {
+		fmt.Fprintf(s.Err, "warning: %s\n", note)
+	}
 	if err := f.write(s.Out, r); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
@@ -122,18 +127,7 @@ func (f *reportFlags) write(stdout io.Writer, r *health.Report) error {
 	if f.out == "-" {
 		return print(stdout)
 	}
-	file, err := os.CreateTemp(filepath.Dir(f.out), "."+filepath.Base(f.out)+".*")
-	if err != nil {
-		return err
-	}
-	err = errors.Join(print(file), file.Chmod(0o644), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), f.out)
-	}
-	if err != nil {
-		os.Remove(file.Name())
-	}
-	return err
+	return written(f.out, print)
 }
 
 // loadChurn reads the churn model in force; nil without one.
@@ -214,15 +208,26 @@ func atRisk(ctx context.Context, src features.Source, models string, options fea
 	if err := a.Prepare(); err != nil {
 		return nil, options, err
 	}
-	st, stats, err := features.Replay(ctx, observedSource{src, a.History.Observe}, a.Set, features.ReplayOptions{Until: at}, features.Sink{})
+	var last time.Time // what the replay met, also where it stopped there
+	observe := func(e *record.Event) {
+		if known := e.Known(); known.After(last) {
+			last = known
+		}
+		a.History.Observe(e)
+	}
+	st, stats, err := features.Replay(ctx, observedSource{src, observe}, a.Set, features.ReplayOptions{Until: at}, features.Sink{})
 	if err != nil {
 		return nil, options, err
 	}
-	if stats.Events == 0 && !at.IsZero() {
+	switch {
+	case last.IsZero():
+		return nil, options, noEvents("report", stats)
+	case stats.Events == 0:
 		return nil, options, record.Errorf(record.Invalid, "report", "nothing was known by %s: the data begins later; name a later --at", at.Format(time.DateOnly))
 	}
+	end := last.UTC().Truncate(24*time.Hour).AddDate(0, 0, 1)
 	if at.IsZero() {
-		at = stats.To.UTC().Truncate(24*time.Hour).AddDate(0, 0, 1)
+		at = end
 	}
 	st.Advance(at)
 	before := at.AddDate(0, 0, -health.TrendDays)
@@ -231,13 +236,22 @@ func atRisk(ctx context.Context, src features.Source, models string, options fea
 		return nil, options, err
 	}
 	earlier.Advance(before)
-	standings := a.Assess(st, a.Risks(earlier, before), at)
+	r := newReport(a.Assess(st, a.Risks(earlier, before), at), st)
+	if at.After(end) {
+		r.Notes = append(r.Notes, fmt.Sprintf("what is known ends on %s: standings as of %s are extrapolated, as if nothing had happened since",
+			last.UTC().Format(time.DateOnly), at.Format(time.DateOnly)))
+	}
+	return r, a.Set.Options(), nil
+}
+
+// newReport puts what is known of each partner beside its standing.
+func newReport(standings []record.Standing, st *features.State) *health.Report {
 	return health.NewReport(standings, func(id record.PartnerID) *record.Partner {
 		if p := st.Partner(id); p != nil {
 			return p.Record()
 		}
 		return nil
-	}), a.Set.Options(), nil
+	})
 }
 
 // standingFields is the schema of standings in Parquet, but for the KPIs, which

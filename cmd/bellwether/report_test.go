@@ -60,6 +60,48 @@ func TestSynthThenReport(t *testing.T) {
 	checkReportFiles(t, dir, &r)
 }
 
+// A midnight after the data's end is told of, to people and in the report; the one
+// after its last day is not.
+func TestReportAfterTheDataEnds(t *testing.T) {
+	world := filepath.Join(t.TempDir(), "world")
+	if code, _, said := command(t, "synth", "--out", world, "--partners", "5", "--leads", "50", "--days", "60"); code != 0 {
+		t.Fatal(said)
+	}
+	for at, want := range map[string]int{"2026-06-30": 0, "2026-07-01": 1, "2027-01-01": 1} {
+		code, out, said := command(t, "report", "at-risk", "--data", world, "--format", "json", "--at", at)
+		var r health.Report
+		if err := json.Unmarshal([]byte(out), &r); code != 0 || err != nil {
+			t.Fatalf("exit %d, %v: %s", code, err, said)
+		}
+		const text = "what is known ends on 2026-06-29"
+		if len(r.Notes) != want || strings.Count(said, "warning: "+text) != want || want == 1 && (!strings.HasPrefix(r.Notes[0], text) || !strings.Contains(r.Notes[0], at)) {
+			t.Errorf("as of %s: notes %q, said %s", at, r.Notes, said)
+		}
+		if _, page, _ := command(t, "report", "at-risk", "--data", world, "--at", at); strings.Contains(page, text) != (want == 1) {
+			t.Errorf("as of %s: the page says it: %v", at, want != 1)
+		}
+	}
+}
+
+// Days without an event are not the end of the data.
+func TestReportWithinAQuietTime(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"partners.jsonl": `{"id":"P","name":"P","known_at":"2026-01-01T00:00:00Z"}`,
+		"events.jsonl": `{"id":"a","type":"portal_login","partner":"P","at":"2026-01-02T09:00:00Z"}
+{"id":"b","type":"portal_login","partner":"P","at":"2026-03-02T09:00:00Z"}`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for at, want := range map[string]bool{"2026-02-01": false, "2026-03-03": false, "2026-03-04": true} {
+		if code, _, said := command(t, "report", "at-risk", "--data", dir, "--at", at); code != 0 || strings.Contains(said, "what is known ends") != want {
+			t.Errorf("as of %s: exit %d, told %v: %s", at, code, !want, said)
+		}
+	}
+}
+
 func checkReportFiles(t *testing.T, dir string, r *health.Report) {
 	t.Helper()
 	page, err := os.ReadFile(filepath.Join(dir, "r.html"))

@@ -49,6 +49,7 @@ func serveCommand(s *streams) *cobra.Command {
 		Use:   "serve --store DIR --models DIR",
 		Short: "Answer leads over HTTP and gRPC",
 		Long: "Serve answers leads over HTTP and gRPC until it is interrupted; then it finishes\nwhat it took. Every decision is on disk before it is answered.\n\n" +
+			"The directory of --models must be there. While no win model is published in it, leads\nare decided by rules and shrunk rates; the first one that is, is taken up as it comes.\n\n" +
 			"The file of --config has the sections policy, engine, limits and store; what it\ndoes not say has its default. The policy's currency and rates say what amounts are\nworth; give the same file to 'bellwether train', whose models remember them.",
 		Example: "  bellwether serve --store store --models models --data world\n" +
 			"  bellwether serve --store store --models models --config policy.yaml --http 0.0.0.0:8080 --keys keys.jsonl",
@@ -57,7 +58,7 @@ func serveCommand(s *streams) *cobra.Command {
 	}
 	flags := c.Flags()
 	flags.StringVar(&f.store, "store", "", "directory of the store; made if it is not there")
-	flags.StringVar(&f.models, "models", "", "directory of the published models")
+	flags.StringVar(&f.models, "models", "", "directory of the published models; an empty one begins without")
 	flags.StringVar(&f.data, "data", "", "directory of records to load into an empty store")
 	flags.StringVar(&f.config, "config", "", "YAML file of policy, engine, limits and store")
 	flags.StringVar(&f.http, "http", "127.0.0.1:8080", "address for HTTP; empty for none")
@@ -83,6 +84,10 @@ func serve(ctx context.Context, s *streams, f serveFlags) (err error) {
 	if err != nil {
 		return err
 	}
+	reg, err := openModels(f.models)
+	if err != nil {
+		return fmt.Errorf("%w, or make an empty one to begin without models", err)
+	}
 	logger := newLogger(s.Err, f.logJSON)
 	// The addresses first: a taken port should not cost a load.
 	listeners, err := listenOn(f.http, f.grpc)
@@ -90,10 +95,6 @@ func serve(ctx context.Context, s *streams, f serveFlags) (err error) {
 		return err
 	}
 	defer listeners.close()
-	reg, err := registry.Open(f.models)
-	if err != nil {
-		return err
-	}
 	config.Engine.Policy, config.Engine.Logger = config.Policy, logger
 	st, err := openStore(ctx, s, f, config, reg)
 	if err != nil {

@@ -77,16 +77,16 @@ func TestServeAndExport(t *testing.T) {
 	if code := run(t.Context(), []string{"synth", "--out", in("world"), "--partners", "20", "--leads", "100", "--days", "60"}, &streams{Out: &out, Err: &out}); code != 0 {
 		t.Fatal(out.String())
 	}
-	url, stop := served(t, "--store", in("store"), "--models", in("models"), "--data", in("world"))
+	url, stop := served(t, "--store", in("store"), "--models", t.TempDir(), "--data", in("world"))
 	first := post(t, url+"/v1/route", `{"lead":{"id":"new","created_at":"2026-01-02T03:04:05Z","industry":"retail"}}`)
 	var locked bytes.Buffer
 	if code := run(t.Context(), []string{"export", "--store", in("store"), "--out", in("early")}, &streams{Out: &locked, Err: &locked}); code != 1 || !strings.Contains(locked.String(), "is in use by another process") {
 		t.Fatalf("exporting a store in use: %d %s", code, &locked)
 	}
-	if code, log := stop(); code != 0 || !strings.Contains(log, "loaded ") {
+	if code, log := stop(); code != 0 || !strings.Contains(log, "loaded ") || !strings.Contains(log, "no win model is published") {
 		t.Fatalf("serve ended with %d: %s", code, log)
 	}
-	url, stop = served(t, "--store", in("store"), "--models", in("models"), "--data", in("world"))
+	url, stop = served(t, "--store", in("store"), "--models", t.TempDir(), "--data", in("world"))
 	if again := post(t, url+"/v1/route", `{"lead":{"id":"new","created_at":"2026-01-02T03:04:05Z","industry":"retail"}}`); idOf(t, again) != idOf(t, first) {
 		t.Fatalf("after a restart the lead was decided again:\n%s\n%s", first, again)
 	}
@@ -173,7 +173,10 @@ func TestServeRefuses(t *testing.T) {
 		}
 		return path
 	}
-	base := []string{"serve", "--store", filepath.Join(dir, "store"), "--models", filepath.Join(dir, "models"), "--http", "127.0.0.1:0"}
+	base := []string{"serve", "--store", filepath.Join(dir, "store"), "--models", t.TempDir(), "--http", "127.0.0.1:0"}
+	typo := filepath.Join(dir, "modles")
+	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second) // should one be served after all
+	defer stop()
 	for _, c := range []struct {
 		args  []string
 		code  int
@@ -181,6 +184,8 @@ func TestServeRefuses(t *testing.T) {
 	}{
 		{[]string{"serve"}, 2, []string{"--store is needed"}},
 		{[]string{"serve", "--store", dir}, 2, []string{"--models is needed"}},
+		{append(base, "--models", typo), 1, []string{"--models " + typo + " is not a directory of models", "make an empty one"}},
+		{append(base, "--models", write("file", "")), 1, []string{"file is not a directory of models"}},
 		{append(base, "--http", ""), 2, []string{"one of --http and --grpc"}},
 		{append(base, "--http", "nowhere:1"), 1, []string{"--http nowhere:1", "give another address"}},
 		{append(base, "--config", filepath.Join(dir, "none.yaml")), 2, []string{"--config", "none.yaml"}},
@@ -193,7 +198,7 @@ func TestServeRefuses(t *testing.T) {
 		{[]string{"export", "--store", filepath.Join(dir, "nothing"), "--out", filepath.Join(dir, "out")}, 1, []string{"no store in"}},
 	} {
 		var out bytes.Buffer
-		code := run(t.Context(), c.args, &streams{Out: &out, Err: &out})
+		code := run(ctx, c.args, &streams{Out: &out, Err: &out})
 		if strings.Contains(out.String(), "serving ") {
 			t.Errorf("%s: says that it serves: %s", strings.Join(c.args[1:], " "), &out)
 		}
@@ -202,6 +207,9 @@ func TestServeRefuses(t *testing.T) {
 				t.Errorf("%s: code %d, want %d with %q: %s", strings.Join(c.args[1:], " "), code, c.code, w, &out)
 			}
 		}
+	}
+	if _, err := os.Stat(typo); err == nil {
+		t.Error("the directory of models was made")
 	}
 }
 

@@ -103,3 +103,11 @@ func readSchema(ctx context.Context, src features.Source) (features.Schema, erro
 	}
 	return b.Schema(), err
 }
+
+// noEvents refuses data in which nothing ever happened.
+func noEvents(op string, stats features.Stats) error {
+	if stats.Events > 0 {
+		return nil
+	}
+	return record.Errorf(record.Invalid, op, "there are no events in the data: what partners did and what came of leads, events*.parquet, .jsonl or .arrow; see docs/data.md")
+}

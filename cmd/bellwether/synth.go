@@ -31,9 +31,9 @@ func synthCommand(s *streams) *cobra.Command {
 		Example: "  bellwether synth --out world\n  bellwether synth --out big --partners 10000 --leads 1000000 --events 20000000",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			f, err := datasets.ParseFormat(format)
+			f, err := directoryFormat(out, format)
 			if err != nil {
-				return usageError{fmt.Errorf("--format: %w", err)}
+				return err
 			}
 			if out == "" || min(cfg.Partners, cfg.Leads, cfg.Days) < 1 || cfg.Events < 0 {
 				return usageError{fmt.Errorf("--out is needed; --partners, --leads and --days are at least 1, --events not negative")}

@@ -92,9 +92,12 @@ func trainCommand(s *streams) *cobra.Command {
 		Use:   "train win|churn|table",
 		Short: "Compare learners honestly and publish the best that passes the gate",
 		Long: `Train splits the rows by time, fits every learner on the same rows, chooses on a
-validation slice, measures once on the newest rows (the report goes to standard error), and publishes the winner if
-its gate lets it pass: at least 40 outcomes of each kind, the lower 95 % bound of
-the AUC above 0.60, and no worse than the model in force.`,
+validation slice, measures once on the newest rows (the report goes to standard
+error), and publishes the winner if its gate lets it pass: at least 40 outcomes of
+each kind, the lower 95 % bound of the AUC above 0.60, and no worse than the model
+in force. The report counts the rows from the data to the fits, with what each step
+left out; the column rows of the learners is what each was fitted on for the figures
+of the test, and hazard's holds those still open too.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return usageError{errors.New("say what to train: win, churn or table; see 'bellwether train --help'")}
@@ -243,7 +246,7 @@ func publishModel(dir string, r *trial.Report, m published) error {
 // registryCard is the short account that lists of models show.
 func registryCard(r *trial.Report) registry.Card {
 	c := registry.Card{Task: r.Task, Learner: r.Winner, Published: time.Now().UTC().Truncate(time.Second),
-		Rows: r.Split.Train.Rows + r.Split.Valid.Rows, Seed: r.Seed,
+		Rows: r.Split.Fitted, Seed: r.Seed,
 		AUC: finite(r.Test.AUC), AUCLo: finite(r.Test.AUCLo), AUCHi: finite(r.Test.AUCHi), LogLoss: finite(r.Test.LogLoss), ECE: finite(r.Test.ECE)}
 	if r.Split.Train.From != nil && r.Split.Test.To != nil {
 		c.From, c.To = *r.Split.Train.From, *r.Split.Test.To

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,7 +26,7 @@ the 90 days before, and learns P(no business in the next 90 days, or contract la
 It tests on the newest month whose 90 days are over, and trains only on months whose
 outcome was known by then; hazard, which learns how soon a partner does business
 again, also on what is known of the months since.`,
-		Example: "  bellwether train churn --data world --models models\n  bellwether train churn --data olist --test-from 2018-06-01 --json",
+		Example: "  bellwether train churn --data world --models models\n  bellwether train churn --data olist-data --test-from 2018-06-01 --json",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return runChurn(c.Context(), s, &flags, dataJob{data: data, config: config, from: from})
@@ -100,7 +101,7 @@ func readMonths(ctx context.Context, src features.Source, options features.Optio
 	}
 	months := health.NewMonths(r.set)
 	_, r.stats, err = features.Replay(ctx, observedSource{src, r.labels.Observe}, r.set, features.ReplayOptions{}, features.Sink{Months: months.Add})
-	if err != nil {
+	if err = cmp.Or(err, noEvents("train churn", r.stats)); err != nil {
 		return nil, err
 	}
 	r.Training, err = months.Training(r.labels, testFrom)
@@ -109,7 +110,7 @@ func readMonths(ctx context.Context, src features.Source, options features.Optio
 
 // complete fills in what the trial of churn needs beside its table.
 func (r *churnRows) complete(cfg *trial.Config) {
-	cfg.Cut = r.Cut
+	cfg.Cut, cfg.Tally = r.Cut, r.Tally
 	cfg.Rates, cfg.Beside = []string{"partner_id"}, r.Beside
 	cfg.Learners = health.Learners(cfg.Learners)
 	cfg.Segments = r.who.segments(r.Table.Len(), func(i int) (record.PartnerID, time.Time) {

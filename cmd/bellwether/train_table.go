@@ -110,7 +110,7 @@ func (j *tableJob) read(s *streams, config *trial.Config) (*models.Table, *datas
 	}
 	printTableInfo(s, &info)
 	if j.made != nil {
-		if _, err := j.made.model.Over(t.Columns, false); err != nil {
+		if err := j.made.fits(t.Columns); err != nil {
 			return nil, nil, record.Errorf(record.Invalid, "import model", "%s: %w", j.in, err)
 		}
 	}
@@ -124,6 +124,8 @@ func (j *tableJob) read(s *streams, config *trial.Config) (*models.Table, *datas
 		}
 	}
 	config.Text = textsOf(&info)
+	file := trial.Tally{What: "in the file", Rows: info.Rows + info.Unlabelled + info.Bad}
+	config.Tally = []trial.Tally{file, file.Then("in the table", trial.Less{Rows: info.Bad, Why: "that cannot be read"}, trial.Less{Rows: info.Unlabelled, Why: "without a label"})}
 	return t, &info, nil
 }
 
@@ -146,7 +148,7 @@ func trainTable(ctx context.Context, s *streams, f *trainFlags, job tableJob) er
 	}
 	if job.made != nil {
 		job.made.enter(&config, false)
-		job.options.Columns = job.made.model.Columns()
+		job.options.Columns = job.made.given(false).Columns()
 	}
 	t, info, err := job.read(s, &config)
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -92,6 +93,9 @@ func trainWin(ctx context.Context, src features.Source, options features.Options
 	if err := refused(err); err != nil {
 		return nil, err
 	}
+	if note := table.oneSided(); note != "" {
+		m.report.Notes = append(m.report.Notes, note)
+	}
 	return m, nil
 }
 
@@ -181,7 +185,7 @@ func readOffers(ctx context.Context, src features.Source, options features.Optio
 	}
 	labelled := observedSource{src, r.labels.Observe}
 	_, r.stats, err = features.Replay(ctx, labelled, r.set, features.ReplayOptions{}, features.Sink{Offers: r.add})
-	return r, err
+	return r, cmp.Or(err, noEvents("train win", r.stats))
 }
 
 func (r *offerRows) add(rows *features.Rows) error {
@@ -233,10 +237,52 @@ func (r *offerRows) table(label func(record.EventID) (y float64, known int64, co
 func (r *offerRows) winTable(cfg *trial.Config) (*labelledTable, error) {
 	t := r.table(r.labels.Win)
 	if t.Len() == 0 {
-		return nil, record.Errorf(record.Refused, "train win", "no offer to learn from: %d events, %d of them offers, %d of leads nobody described", r.stats.Events, r.stats.Offers, r.stats.NoLead)
+		return nil, r.nothing(t)
 	}
 	cfg.Eval, cfg.Segments, cfg.Rates, cfg.Whose = t.first, r.segments(t), []string{"partner_id"}, "partner_id"
+	cfg.Tally = r.tally(t)
 	return t, nil
+}
+
+// nothing says why there is no row.
+func (r *offerRows) nothing(t *labelledTable) error {
+	steps := r.tally(t)
+	if steps[0].Rows == 0 {
+		return record.Errorf(record.Refused, "train win", "none of the %d events is an offer_made, which says which lead was offered to whom: see docs/data.md and 'bellwether schema event'", r.stats.Events)
+	}
+	var why []string
+	for _, step := range steps {
+		for _, l := range step.Less {
+			why = append(why, fmt.Sprintf("%d %s", l.Rows, l.Why))
+		}
+	}
+	return record.Errorf(record.Refused, "train win", "none of the %d offers made teaches anything: %s", steps[0].Rows, strings.Join(why, ", "))
+}
+
+// oneSided is a note on outcomes that are all the same, which a mapping often
+// makes of data that has both; "" where they are not.
+func (t *labelledTable) oneSided() string {
+	var seen [2]int
+	for i, y := range t.Y {
+		if t.Known[i] != never {
+			seen[int(y)]++
+		}
+	}
+	switch {
+	case seen[0] == 0 && seen[1] > 0:
+		return fmt.Sprintf("every outcome known is won, of %d offers: one is lost by deal_lost, by offer_superseded, or when its lead goes on to another. Does the data leave these out?", seen[1])
+	case seen[1] == 0 && seen[0] > 0:
+		return fmt.Sprintf("every outcome known is lost, of %d offers: one is won by deal_won of its lead and partner. Does the data leave these out?", seen[0])
+	}
+	return ""
+}
+
+// tally counts the offers on their way into a table.
+func (r *offerRows) tally(t *labelledTable) []trial.Tally {
+	late, unknown := int(r.stats.LateOffers), int(r.stats.NoLead)
+	made := trial.Tally{What: "offers made", Rows: len(r.keys) + late + unknown}
+	seen := made.Then("with a row", trial.Less{Rows: late, Why: "known more than a day late"}, trial.Less{Rows: unknown, Why: "of a lead not known when they were made"})
+	return []trial.Tally{made, seen, seen.Then("worked on", trial.Less{Rows: len(r.keys) - t.Len(), Why: "declined, run out, withdrawn or not answered"})}
 }
 
 // never is the known time of a label that is open.

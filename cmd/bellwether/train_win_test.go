@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"math"
 	"os"
@@ -62,6 +63,7 @@ func TestTrainWinAndRoute(t *testing.T) {
 	if r.Task != "win" || !r.Published || code != 0 || r.Split.Train.Rows == 0 || r.Split.Test.Rows == 0 {
 		t.Fatalf("exit code %d, published %v, gate %+v, split %+v", code, r.Published, r.Gate, r.Split)
 	}
+	checkTally(t, &r, stderr)
 	first, shown := decide("--greedy")
 	if first.Degraded || !strings.HasPrefix(first.Model, "win@v1:") || first.Chosen == "" || !strings.Contains(shown, string(first.Chosen)) {
 		t.Errorf("with a model: degraded %v, model %q, chosen %q; said %s", first.Degraded, first.Model, first.Chosen, shown)
@@ -76,6 +78,32 @@ func TestTrainWinAndRoute(t *testing.T) {
 	past, _ := decide("--at", "2025-12-01T10:00:00Z")
 	if past.Position == 0 || past.Position >= first.Position || past.At.Format("2006-01") != "2025-12" {
 		t.Errorf("as of 2025-12-01: position %d, at %v; now %d", past.Position, past.At, first.Position)
+	}
+}
+
+// checkTally: from the offers made to the rows fitted on, what a step lost has its
+// reasons, and people are told all of it.
+func checkTally(t *testing.T, r *trial.Report, said string) {
+	t.Helper()
+	var whats []string
+	for i, step := range r.Rows {
+		whats = append(whats, step.What)
+		lost := 0
+		for _, l := range step.Less {
+			if lost += l.Rows; !strings.Contains(said, fmt.Sprintf("%d %s", l.Rows, l.Why)) {
+				t.Errorf("not told of %+v", l)
+			}
+		}
+		if i > 0 && r.Rows[i-1].Rows-lost != step.Rows {
+			t.Errorf("%+v after %+v", step, r.Rows[i-1])
+		}
+	}
+	got := strings.Join(whats, ", ")
+	if got != "offers made, with a row, worked on, before the test slice, fitted on for the figures of the test, fitted on first, to choose and calibrate by the validation slice" {
+		t.Error(got)
+	}
+	if r.Rows[0].Rows <= r.Rows[4].Rows || r.Rows[4].Rows != r.Split.Fitted || r.Rows[5].Rows != r.Split.Train.Rows || r.Leaderboard[0].Rows != r.Split.Fitted {
+		t.Errorf("%+v: fitted %d, split %+v", r.Rows, r.Leaderboard[0].Rows, r.Split)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"bellwether/datasets/record"
 	"bellwether/models"
@@ -117,7 +118,7 @@ func tuneChurnCommand(s *streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "churn --data DIR --out DIR",
 		Short:   "Settings for the model of which partners leave",
-		Example: "  bellwether tune churn --data world --out tuned\n  bellwether tune churn --data olist --test-from 2018-06-01 --folds 3 --out tuned",
+		Example: "  bellwether tune churn --data world --out tuned\n  bellwether tune churn --data olist-data --test-from 2018-06-01 --folds 3 --out tuned",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := f.config("churn")
@@ -254,21 +255,7 @@ func (f *tuneFlags) save(state *tune.State) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(filepath.Join(f.out, tuneState), b)
-}
-
-// replaceFile writes a file whole or not at all.
-func replaceFile(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(b)
-	if err := errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return writtenBytes(filepath.Join(f.out, tuneState), b)
 }
 
 // finish writes the files of the result and tells it.
@@ -287,7 +274,7 @@ func (f *tuneFlags) finish(s *streams, r *tune.Result) error {
 	}
 	head := fmt.Sprintf("# Settings of gbdt for %s: log loss %s over %d folds, %s by default.\n", r.Task, shown(r.Best.Loss), len(r.Folds), shown(r.Default.Loss))
 	for name, b := range map[string][]byte{tuneResult: append(result, '\n'), tuneBest: append([]byte(head), settings...), tunePicture: picture} {
-		if err := replaceFile(filepath.Join(f.out, name), b); err != nil {
+		if err := writtenBytes(filepath.Join(f.out, name), b); err != nil {
 			return err
 		}
 	}
@@ -299,10 +286,29 @@ func (f *tuneFlags) finish(s *streams, r *tune.Result) error {
 	return nil
 }
 
-// tuneProgress keeps a bar on a terminal, with the least loss so far.
+// tuneLines writes a line before each tenth of the fits, and when a minute has
+// passed since the last.
+func tuneLines(w io.Writer, now func() time.Time) func(tune.Step) {
+	tenth, told := -1, time.Time{}
+	return func(at tune.Step) {
+		t := 10 * at.Done / max(1, at.Total)
+		if t == tenth && now().Sub(told) < time.Minute {
+			return
+		}
+		tenth, told = t, now()
+		fmt.Fprintf(w, "%d of %d fits done", at.Done, at.Total)
+		if !math.IsNaN(at.Best) {
+			fmt.Fprintf(w, ", least loss on the newest fold %.5f", at.Best)
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+// tuneProgress keeps a bar on a terminal, with the least loss so far; elsewhere it
+// writes lines.
 func tuneProgress(s *streams) (step func(tune.Step), done func()) {
 	if !onTerminal(s.Err) {
-		return nil, func() {}
+		return tuneLines(s.Err, time.Now), func() {}
 	}
 	var bar *progressbar.ProgressBar
 	return func(at tune.Step) {

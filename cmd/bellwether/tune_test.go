@@ -2,11 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"bellwether/models"
 	"bellwether/models/bayes"
@@ -91,6 +94,9 @@ func TestTuneTable(t *testing.T) {
 	if r.Task != "table" || len(r.Settings) != 5 || len(r.Folds) != 2 || r.Best.Loss > r.Default.Loss || !strings.Contains(errs, "default") {
 		t.Errorf("result %+v\n%s", r, errs)
 	}
+	if n := strings.Count(errs, " of 8 fits done"); n != 8 || !strings.Contains(errs, "\n0 of 8 fits done\n1 of 8 fits done, least loss on the newest fold 0.") {
+		t.Errorf("told of %d steps: %s", n, errs)
+	}
 	best, err := os.ReadFile(filepath.Join(dir, "best.yaml"))
 	if err != nil || !strings.Contains(string(best), "learning_rate:") {
 		t.Errorf("best.yaml: %v\n%s", err, best)
@@ -123,6 +129,28 @@ func TestTuneTable(t *testing.T) {
 	}
 	if code, _, errs := called(append(args, "--seed", "2")...); code != 1 || !strings.Contains(errs, "other rows, folds or settings") {
 		t.Errorf("another seed on the same directory: exit %d, %s", code, errs)
+	}
+}
+
+// Where lines stay, a long search is told of by tenths, and at least every minute.
+func TestTuneTellsNowAndThen(t *testing.T) {
+	var said strings.Builder
+	clock := time.Unix(0, 0)
+	step := tuneLines(&said, func() time.Time { return clock })
+	for i := range 200 {
+		step(tune.Step{Done: i, Total: 200, Best: math.NaN()})
+		if clock = clock.Add(time.Second); i >= 100 {
+			clock = clock.Add(40 * time.Second)
+		}
+	}
+	var want strings.Builder
+	for i := range 200 {
+		if i%20 == 0 || i > 100 && (i%20)%2 == 0 {
+			fmt.Fprintf(&want, "%d of 200 fits done\n", i)
+		}
+	}
+	if said.String() != want.String() {
+		t.Errorf("it says\n%swant\n%s", &said, &want)
 	}
 }
 

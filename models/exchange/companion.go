@@ -2,7 +2,10 @@ package exchange
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"bellwether/models"
@@ -21,6 +24,8 @@ import (
 //	  levels: of each key, 16 hexadecimal digits, the value
 //	  texts: of each key, the text it stands for, where known
 //
+//	categories: the columns of the table that hold texts
+//
 // A number is the column itself. Otherwise the feature is the value of a key. The
 // key of one column is the bits of a float64: of the number, or, for a text, of
 // the upper 52 bits of its 64-bit FNV-1a hash as a number; of a missing value it
@@ -38,9 +43,10 @@ import (
 //
 // testdata/companion.py has all of it in 60 lines.
 type Companion struct {
-	Features []Feature `json:"features"`
-	Ages     []int64   `json:"ages,omitempty"`
-	Ways     []string  `json:"ways,omitempty"`
+	Features   []Feature `json:"features"`
+	Categories []string  `json:"categories,omitempty"`
+	Ages       []int64   `json:"ages,omitempty"`
+	Ways       []string  `json:"ways,omitempty"`
 }
 
 // Feature is how one feature is made.
@@ -59,6 +65,16 @@ type Key uint64
 // MarshalText writes 16 hexadecimal digits.
 func (k Key) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%016x", uint64(k)), nil }
 
+// UnmarshalText reads them.
+func (k *Key) UnmarshalText(b []byte) error {
+	v, err := strconv.ParseUint(string(b), 16, 64)
+	if err == nil && len(b) != 16 {
+		err = fmt.Errorf("key %q is not 16 hexadecimal digits", b)
+	}
+	*k = Key(v)
+	return err
+}
+
 func companion(a *gbdt.Anatomy, columns []models.Column) *Companion {
 	c := &Companion{Ages: a.Ages}
 	switch len(a.Base) {
@@ -72,6 +88,9 @@ func companion(a *gbdt.Anatomy, columns []models.Column) *Companion {
 		f := Feature{Kind: in.Kind, Unseen: in.Unseen}
 		for _, j := range in.Columns {
 			f.Columns = append(f.Columns, columns[j].Name)
+			if columns[j].Kind == models.Category && !slices.Contains(c.Categories, columns[j].Name) {
+				c.Categories = append(c.Categories, columns[j].Name)
+			}
 		}
 		f.Name = strings.Join(f.Columns, "*")
 		if f.Kind != gbdt.Number {
@@ -131,42 +150,76 @@ func (c *Companion) JSON() ([]byte, error) {
 // Encode makes the features of the rows of a table, all numbers, in the order of
 // the text.
 func (c *Companion) Encode(t *models.Table) (*models.Table, error) {
-	at := make(map[string]int, len(t.Columns))
-	for j, column := range t.Columns {
-		at[column.Name] = j
+	at, err := c.places(t.Columns)
+	if err != nil {
+		return nil, err
 	}
 	out := &models.Table{}
 	for i := range c.Features {
 		f := &c.Features[i]
-		from := make([][]float64, len(f.Columns))
-		for k, name := range f.Columns {
-			j, ok := at[name]
-			if !ok {
-				return nil, fmt.Errorf("%w: no column %s, of which %s is made", models.ErrWidth, name, f.Name)
-			}
-			from[k] = t.X[j]
+		m, x := f.maker(at), make([]float64, t.Len())
+		for r := range x {
+			x[r] = m.of(func(j int) float64 { return t.X[j][r] })
 		}
-		out.Columns = append(out.Columns, models.Column{Name: f.Name})
-		out.X = append(out.X, f.encode(from))
+		out.Columns, out.X = append(out.Columns, models.Column{Name: f.Name}), append(out.X, x)
 	}
 	return out, nil
 }
 
-func (f *Feature) encode(from [][]float64) []float64 {
-	if f.Kind == gbdt.Number {
-		return from[0]
+// ReadCompanion reads what JSON wrote. What does not say how each feature is made
+// is models.ErrCorrupt.
+func ReadCompanion(b []byte) (*Companion, error) {
+	var c Companion
+	if err := json.Unmarshal(b, &c); err != nil {
+		return nil, fmt.Errorf("%w: %w", models.ErrCorrupt, err)
 	}
-	out := make([]float64, len(from[0]))
-	for i := range out {
-		key := target.Key(from[0][i])
-		if len(from) > 1 {
-			key = target.Pair(key, target.Key(from[1][i]))
+	if len(c.Features) == 0 {
+		return nil, fmt.Errorf("%w: there are no features in it", models.ErrCorrupt)
+	}
+	for i := range c.Features {
+		if err := c.Features[i].check(); err != nil {
+			return nil, fmt.Errorf("%w: feature %d, %q: %w", models.ErrCorrupt, i, c.Features[i].Name, err)
 		}
-		v, ok := f.Levels[Key(key)]
-		if !ok {
-			v = f.Unseen
+	}
+	return &c, nil
+}
+
+func (f *Feature) check() error {
+	most := 1
+	switch f.Kind {
+	case gbdt.Number:
+		if len(f.Levels) > 0 {
+			return errors.New("a number has no levels")
 		}
-		out[i] = v
+	case gbdt.Rate:
+		most = 2
+	case gbdt.Level, gbdt.Count:
+	default:
+		return fmt.Errorf("there is no kind %q", f.Kind)
+	}
+	if len(f.Columns) < 1 || len(f.Columns) > most {
+		return fmt.Errorf("a %s is not made of %d columns", f.Kind, len(f.Columns))
+	}
+	return nil
+}
+
+// Columns returns the columns the features are made of, in the order they are
+// met.
+func (c *Companion) Columns() []models.Column {
+	var out []models.Column
+	seen := map[string]bool{}
+	for _, f := range c.Features {
+		for _, name := range f.Columns {
+			if seen[name] {
+				continue
+			}
+			seen[name] = true
+			kind := models.Numeric
+			if slices.Contains(c.Categories, name) {
+				kind = models.Category
+			}
+			out = append(out, models.Column{Name: name, Kind: kind})
+		}
 	}
 	return out
 }

@@ -24,7 +24,8 @@
 //
 // # What is written
 //
-// See Write and Companion.
+// See Write and Companion. What Write wrote is read as any other text, over its
+// features; with its companion (Given.About) it takes the table it was trained on.
 package exchange
 
 import (

@@ -14,6 +14,9 @@ import (
 // So a trial measures, calibrates and gates it as any other.
 type Given struct {
 	Model *Model
+	// About says how the features of a model that Write wrote are made of a table's
+	// columns; nil: they are its columns.
+	About *Companion
 	// Codes lets a category be taken as the number that its Code is, as tables of
 	// features on disk hold it. Otherwise a model that wants a number of a
 	// category's column is refused: what integers it was trained on, nobody knows.
@@ -28,7 +31,27 @@ func (g Given) Fit(ctx context.Context, train, _ *models.Table, _ uint64) (model
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	m, err := g.Model.Over(train.Columns, g.Codes)
+	return g.Over(train.Columns)
+}
+
+// Columns returns the columns it wants of a table.
+func (g Given) Columns() []models.Column {
+	if g.About != nil {
+		return g.About.Columns()
+	}
+	return g.Model.Columns()
+}
+
+// Over returns the model that takes these columns, as Model.Over does.
+func (g Given) Over(columns []models.Column) (models.Model, error) {
+	if g.About != nil {
+		return made(encoded(g.Model, g.About, columns))
+	}
+	return made(g.Model.Over(columns, g.Codes))
+}
+
+// made keeps a nil pointer from being a model.
+func made[M models.Model](m M, err error) (models.Model, error) {
 	if err != nil {
 		return nil, err
 	}

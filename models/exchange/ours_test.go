@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"bellwether/models"
@@ -294,4 +296,121 @@ func TestWhatWeWriteWeRead(t *testing.T) {
 	if _, err := about.Encode(table); err == nil {
 		t.Error("encoded without a column")
 	}
+}
+
+// back reads what Write wrote, as a learner over the columns of a table.
+func back(t *testing.T, m *gbdt.Model, columns []models.Column) exchange.Given {
+	t.Helper()
+	text, about, err := exchange.Write(m, columns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := about.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := exchange.Given{}
+	if g.Model, err = exchange.Read(text); err == nil {
+		g.About, err = exchange.ReadCompanion(b)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// A model that was written and read back answers the table it was trained on,
+// whatever else that holds and in whatever order.
+func TestWhatWeWriteComesBackOverItsTable(t *testing.T) {
+	ours, columns, given := readOurs(t, "ours")
+	g, table := back(t, ours, columns), given.table()
+	if got := g.Columns(); len(got) != len(columns) || slices.ContainsFunc(columns, func(c models.Column) bool { return !slices.Contains(got, c) }) {
+		t.Errorf("it wants %v, was trained on %v", got, columns)
+	}
+	want := predict(t, ours, table)
+	turned := *table
+	turned.Columns, turned.X = slices.Clone(table.Columns), slices.Clone(table.X)
+	slices.Reverse(turned.Columns)
+	slices.Reverse(turned.X)
+	turned.Columns, turned.X = append(turned.Columns, models.Column{Name: "more"}), append(turned.X, table.X[0])
+	m, err := g.Fit(t.Context(), &turned, nil, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := predict(t, m, &turned)
+	farthest(t, got, want, 1e-15)
+	b, err := m.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := exchange.LoadGiven(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, gains := again.(*exchange.Encoded), 0.0
+	for _, v := range back.Importance() {
+		gains += v
+	}
+	if gains <= 0 || back.Importance()[len(columns)] != 0 {
+		t.Errorf("gains %v", back.Importance())
+	}
+	for i := range got {
+		row, p, by := make([]float64, turned.Width()), []float64{0}, make([]float64, turned.Width())
+		turned.Row(row, i)
+		back.PredictRows(p, row)
+		score := back.Contributions(by, row)
+		for _, v := range by {
+			score += v
+		}
+		if p[0] != got[i] || math.Abs(1/(1+math.Exp(-score))-got[i]) > 1e-12 {
+			t.Errorf("row %d: %v, loaded %v, contributions sum to %v", i, got[i], p[0], score)
+		}
+	}
+	for i := range b {
+		if m, err := exchange.LoadGiven(b[:i]); !errors.Is(err, models.ErrCorrupt) || m != nil {
+			t.Fatalf("cut to %d: %v", i, err)
+		}
+	}
+}
+
+func TestACompanionThatDoesNotFitIsRefused(t *testing.T) {
+	ours, columns, given := readOurs(t, "ours")
+	g, table := back(t, ours, columns), given.table()
+	for want, c := range map[string]func(*exchange.Given, *models.Table){
+		"another one":                      func(g *exchange.Given, _ *models.Table) { g.About.Features = g.About.Features[1:] },
+		"looks at city, which":             func(_ *exchange.Given, t *models.Table) { t.Columns[3].Name = "town" },
+		"city is a column of numbers, the": func(_ *exchange.Given, t *models.Table) { t.Columns[3].Kind = models.Numeric },
+	} {
+		g, about, table := g, *g.About, *table
+		g.About, table.Columns = &about, slices.Clone(table.Columns)
+		c(&g, &table)
+		if m, err := g.Over(table.Columns); !errors.Is(err, models.ErrWidth) || !strings.Contains(err.Error(), want) || m != nil {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	for _, bad := range []string{"", "[]", "{}", `{"features":[{"name":"a","kind":"shape","columns":["a"]}]}`, `{"features":[{"name":"a","kind":"number","columns":[]}]}`,
+		`{"features":[{"name":"a","kind":"level","columns":["a","b"]}]}`, `{"features":[{"name":"a","kind":"rate","columns":["a"],"levels":{"7":1}}]}`,
+		`{"features":[{"name":"a","kind":"number","columns":["a"],"levels":{"0000000000000007":1}}]}`} {
+		if c, err := exchange.ReadCompanion([]byte(bad)); !errors.Is(err, models.ErrCorrupt) || c != nil {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+func FuzzReadCompanion(f *testing.F) {
+	f.Add(readFile(f, "testdata/ours.columns.json"))
+	f.Add([]byte(`{"features":[{"name":"a","kind":"rate","columns":["a","b"],"levels":{"0000000000000007":1}}],"categories":["b"]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := exchange.ReadCompanion(b)
+		if err != nil {
+			return
+		}
+		table := &models.Table{Columns: c.Columns()}
+		for range table.Columns {
+			table.X = append(table.X, []float64{0, math.NaN()})
+		}
+		if _, err := c.Encode(table); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -65,7 +65,7 @@ type Card struct {
 	Task      string          `json:"task"`
 	Learner   string          `json:"learner"`
 	Published time.Time       `json:"published,omitzero"`
-	Rows      int             `json:"rows"`
+	Rows      int             `json:"rows"`          // fitted on
 	From      time.Time       `json:"from,omitzero"` // window of the data
 	To        time.Time       `json:"to,omitzero"`
 	AUC       float64         `json:"auc"`
@@ -90,6 +90,9 @@ type Info struct {
 	Card    Card  `json:"card"`
 	Bytes   int64 `json:"bytes"`
 	Current bool  `json:"current"`
+	// Damaged says what is wrong with a version that cannot be read, and what to do;
+	// nothing else is then known of it.
+	Damaged string `json:"damaged,omitempty"`
 }
 
 type manifest struct {
@@ -325,8 +328,8 @@ func (r *Registry) Names() ([]string, error) {
 }
 
 // List returns every version of name, or with "" of every model, by name and
-// number; of a name nobody published, none. It reads manifests, not files: one
-// that is damaged is an error that names its version.
+// number; of a name nobody published, none. It reads manifests, not files: a
+// version whose manifest cannot be read is listed as Damaged.
 func (r *Registry) List(name string) ([]Info, error) {
 	names := []string{name}
 	if name == "" {
@@ -345,13 +348,12 @@ func (r *Registry) List(name string) ([]Info, error) {
 		}
 		current, _ := r.Current(name)
 		for _, n := range numbers {
-			m, err := r.manifest(name, n)
+			info, err := r.shown(name, n)
 			if err != nil {
-				return nil, err
-			}
-			info, err := m.info(n)
-			if err != nil {
-				return nil, err
+				info = Info{Version: Version{Name: name, Number: n}, Damaged: err.Error()}
+				if errors.Is(err, ErrDamaged) {
+					info.Damaged += fmt.Sprintf("; restore %s from a copy, or remove it", r.home(name, n))
+				}
 			}
 			info.Current = n == current.Number
 			out = append(out, info)
@@ -377,21 +379,34 @@ func (r *Registry) Show(name, version string) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	m, err := r.manifest(name, n)
-	if err != nil {
-		return Info{}, err
-	}
 	current, _ := r.Current(name)
-	info, err := m.info(n)
+	info, err := r.shown(name, n)
 	info.Current = n == current.Number
 	return info, err
 }
 
+// shown reads what the manifest says of a version.
+func (r *Registry) shown(name string, number int) (Info, error) {
+	m, err := r.manifest(name, number)
+	if err != nil {
+		return Info{}, err
+	}
+	return m.info(number)
+}
+
+// home is the directory of a version.
+func (r *Registry) home(name string, number int) string {
+	return filepath.Join(r.dir, name, "v"+strconv.Itoa(number))
+}
+
 func (r *Registry) manifest(name string, number int) (*manifest, error) {
 	v := Version{Name: name, Number: number}
-	b, err := os.ReadFile(filepath.Join(r.dir, name, "v"+strconv.Itoa(number), manifestFile))
+	b, err := os.ReadFile(filepath.Join(r.home(name, number), manifestFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s", ErrNotFound, v)
+		if _, gone := os.Stat(r.home(name, number)); gone != nil {
+			return nil, fmt.Errorf("%w: %s", ErrNotFound, v)
+		}
+		return nil, fmt.Errorf("%s: %w: %s is missing", v, ErrDamaged, manifestFile)
 	}
 	if err != nil {
 		return nil, err
@@ -456,7 +471,7 @@ func (r *Registry) Load(name, version string) (*Artifact, error) {
 	a := &Artifact{info.Version, info.Card, make(map[string][]byte, len(m.Files))}
 	for i := range m.Files {
 		f := &m.Files[i]
-		b, err := os.ReadFile(filepath.Join(r.dir, name, "v"+strconv.Itoa(n), f.Name))
+		b, err := os.ReadFile(filepath.Join(r.home(name, n), f.Name))
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, a.Version, err)
 		}
@@ -475,7 +490,13 @@ func (r *Registry) resolve(name, version string) (int, error) {
 	}
 	if version == "" || version == currentFile {
 		v, err := r.Current(name)
-		return v.Number, err
+		if err != nil {
+			return 0, err
+		}
+		if _, err := os.Stat(r.home(name, v.Number)); errors.Is(err, fs.ErrNotExist) {
+			return 0, fmt.Errorf("%w: %s is in force and not there; restore it or promote another version", ErrDamaged, v)
+		}
+		return v.Number, nil
 	}
 	text := "v" + strings.TrimPrefix(version, "v")
 	if !goodStage.MatchString(text) {

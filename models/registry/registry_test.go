@@ -174,6 +174,61 @@ func TestDamageIsNamed(t *testing.T) {
 	}
 }
 
+// A version whose manifest is damaged does not hide the others: it is listed with
+// what is wrong with it, and what to do.
+func TestListNamesTheDamaged(t *testing.T) {
+	r := open(t)
+	want := []Version{publish(t, r, "loss", "a"), publish(t, r, "win", "one"), publish(t, r, "win", "two"), publish(t, r, "win", "three"), publish(t, r, "win", "four")}
+	in := func(v string) string { return filepath.Join(r.Dir(), "win", v, manifestFile) }
+	b, err := os.ReadFile(in("v3"))
+	if err := errors.Join(err, os.WriteFile(in("v1"), []byte("{"), 0o600), os.Remove(in("v2")),
+		os.WriteFile(in("v3"), bytes.Replace(b, []byte(`"format": 1`), []byte(`"format": 2`), 1), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Promote("win", "4"); err != nil {
+		t.Fatal(err)
+	}
+	got, err := r.List("")
+	if err != nil || len(got) != len(want) {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	for i, says := range []string{"", "restore " + filepath.Join(r.Dir(), "win", "v1") + " from a copy, or remove it", "win@v2: the model's files were changed or damaged: manifest.json is missing", "format 2, this program reads 1", ""} {
+		sound := says == ""
+		if !sound {
+			want[i].Hash = ""
+		}
+		if got[i].Version != want[i] || got[i].Current != (i == 4) || sound != (got[i].Damaged == "") || sound == got[i].Card.Published.IsZero() || !strings.Contains(got[i].Damaged, says) {
+			t.Errorf("listed %+v, want %v with %q", got[i], want[i], says)
+		}
+	}
+	if strings.Contains(got[3].Damaged, "restore") {
+		t.Errorf("a newer version is not damaged: %s", got[3].Damaged)
+	}
+	if _, err := r.Show("win", "1"); !errors.Is(err, ErrDamaged) {
+		t.Errorf("shown: %v", err)
+	}
+}
+
+// A version in force that is gone is not taken for none in force.
+func TestTheVersionInForceIsGone(t *testing.T) {
+	r := open(t)
+	v := publish(t, r, "win", "one")
+	if _, err := r.Promote("win", "1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(r.Dir(), "win", "v1")); err != nil {
+		t.Fatal(err)
+	}
+	for _, call := range []func() error{func() error { _, err := r.Load("win", ""); return err }, func() error { _, err := r.Show("win", "current"); return err }} {
+		if err := call(); !errors.Is(err, ErrDamaged) || errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), v.String()+" is in force and not there") {
+			t.Error(err)
+		}
+	}
+	if _, err := r.Load("win", "1"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("by its number: %v", err)
+	}
+}
+
 // A version that cannot be loaded is not gone back to: the one in force stays.
 func TestRollbackToDamage(t *testing.T) {
 	r := open(t)

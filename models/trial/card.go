@@ -72,6 +72,9 @@ func (c *Card) Markdown() []byte {
 	}{{"training", r.Split.Train}, {"validation", r.Split.Valid}, {"test", r.Split.Test}} {
 		fmt.Fprintf(&b, "| %s rows | %d (%d positive, %d censored)%s |\n", s.name, s.Rows, s.Positives, s.Censored, window(s.From, s.To))
 	}
+	for _, step := range r.Rows {
+		fmt.Fprintf(&b, "| rows | %d %s |\n", step.Rows, step)
+	}
 	if r.Settings != "" {
 		fmt.Fprintf(&b, "| settings | %s |\n", r.Settings)
 	}

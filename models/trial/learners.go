@@ -22,8 +22,8 @@ var loaders = map[string]func([]byte) (models.Model, error){
 	"scorecard":   loader(scorecard.Load),
 	"bayes":       loader(bayes.Load),
 	"forest":      loader(forest.Load),
-	"lightgbm":    loader(exchange.Load), // made elsewhere; see exchange.Given
-	"xgboost":     loader(exchange.Load),
+	"lightgbm":    exchange.LoadGiven, // made elsewhere; see exchange.Given
+	"xgboost":     exchange.LoadGiven,
 	"best_column": loader(loadRates),
 	"base_rate":   loader(loadRates),
 }

@@ -251,8 +251,10 @@ func (r *run) notes(best *entry) []string {
 	if z > driftZ {
 		out = append(out, fmt.Sprintf("The rate moved from %.3f in the validation slice to %.3f in the test slice: more than chance; calibration suffers first.", before, rate))
 	}
-	if e := best.row.Rows; e < r.last.Len() {
-		out = append(out, fmt.Sprintf("%s was fitted on %d of %d rows.", best.row.Learner, e, r.last.Len()))
+	for _, e := range r.report.Leaderboard {
+		if e.Error == "" && e.Rows < r.last.Len() {
+			out = append(out, fmt.Sprintf("%s was fitted on %d of %d rows.", e.Learner, e.Rows, r.last.Len()))
+		}
 	}
 	return append(out, r.doubts...)
 }

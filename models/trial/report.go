@@ -49,6 +49,7 @@ type Details struct {
 	Settings    string        `json:"settings,omitempty"` // of the learners that did not have their defaults
 	Skill       string        `json:"skill"`              // one sentence: how much, or that there is none
 	Notes       []string      `json:"notes"`              // what a careful reader should know about this trial
+	Rows        []Tally       `json:"rows"`               // from the data to what was fitted on, each step with what it left out
 	Calibrator  string        `json:"calibrator"`
 	Calibration []Calibration `json:"calibration"` // every kind tried, on the test slice
 	Reliability []Bin         `json:"reliability"` // the winner on the test slice, bins of equal mass
@@ -76,6 +77,9 @@ type Split struct {
 	Train Slice  `json:"train"`
 	Valid Slice  `json:"valid"`
 	Test  Slice  `json:"test"`
+	// Fitted is how many rows before the test slice had a label when it begins: what
+	// learners are fitted on for the figures of the test.
+	Fitted int `json:"fitted"`
 }
 
 // Slice is one part of the rows. Rows are those with a label in time; Censored

@@ -32,6 +32,7 @@ type Config struct {
 	Beside    *models.Table                            // Columns and X of the same rows that no learner sees, only the baselines of Rates; may be nil
 	Text      func(column string, code float64) string // what a category's code stands for, "" if not known; may be nil
 	Settings  string                                   // of the learners that do not have their defaults, for the report
+	Tally     []Tally                                  // steps from the data to the rows of the table, for the report; may be nil
 	Watch
 }
 
@@ -161,11 +162,12 @@ func newRun(t *models.Table, c Config) (*run, error) {
 	}
 	r := &run{Config: c, table: t, split: s, tables: s.tables(t)}
 	r.report = &Report{Task: c.Task, Seed: c.Seed, Gate: Ruling{Reasons: []string{}}, Leaderboard: []Row{}, Split: Split{
-		How: s.how, Train: s.train.slice(t), Valid: s.valid.slice(t), Test: s.test.slice(t)}}
+		How: s.how, Train: s.train.slice(t), Valid: s.valid.slice(t), Test: s.test.slice(t), Fitted: len(s.last.rows)}}
 	r.report.Test = Test{Rows: len(s.test.rows), Positives: positives(t, s.test.rows), AUC: nan, AUCLo: nan, AUCHi: nan, LogLoss: nan, Brier: nan, ECE: nan}
 	r.report.Seeds = Seeds{AUCMean: nan, AUCSD: nan}
 	r.report.Details = emptyDetails()
 	r.report.Settings = c.Settings
+	r.report.Rows = s.tally(t, c.Tally)
 	return r, nil
 }
 
