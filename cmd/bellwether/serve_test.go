@@ -124,7 +124,7 @@ func TestSignInAndOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	site, _ := served(t, "--store", filepath.Join(dir, "store"), "--models", filepath.Join(dir, "models"), "--keys", filepath.Join(dir, "keys.jsonl"))
+	site, _ := served(t, "--store", filepath.Join(dir, "store"), "--models", t.TempDir(), "--keys", filepath.Join(dir, "keys.jsonl"))
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
