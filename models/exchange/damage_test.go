@@ -228,11 +228,25 @@ func FuzzLoad(f *testing.F) {
 		}
 		f.Add(b)
 	}
+	ours, columns, given := readOurs(f, "ours")
+	over, err := back(f, ours, columns).Fit(f.Context(), given.table(), nil, 1)
+	if err != nil {
+		f.Fatal(err)
+	}
+	b, err := over.MarshalBinary()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		m, err := exchange.Load(exchange.Sealed(b))
+		loaded, err := exchange.LoadGiven(exchange.Sealed(b))
 		if err != nil {
 			return
 		}
+		m := loaded.(interface {
+			models.RowsPredictor
+			Contributions(dst, row []float64) float64
+		})
 		m.PredictRows([]float64{0}, make([]float64, m.Width()))
 		m.Contributions(make([]float64, m.Width()), make([]float64, m.Width()))
 	})

@@ -75,7 +75,7 @@ func ending(t *models.Table, horizon int64) *models.Table {
 }
 
 // readOurs reads what testdata holds of one of our own models, and rows.
-func readOurs(t *testing.T, name string) (*gbdt.Model, []models.Column, want) {
+func readOurs(t testing.TB, name string) (*gbdt.Model, []models.Column, want) {
 	t.Helper()
 	table, rows := mixed(1500)
 	if *rewrite {
@@ -92,7 +92,7 @@ func readOurs(t *testing.T, name string) (*gbdt.Model, []models.Column, want) {
 	return m, table.Columns, given
 }
 
-func rewriteOurs(t *testing.T, model string, table *models.Table, rows [][]any) {
+func rewriteOurs(t testing.TB, model string, table *models.Table, rows [][]any) {
 	t.Helper()
 	l := gbdt.Learner{Trees: 14, Leaves: 8, LearningRate: .3, Targets: gbdt.Targets{Pairs: 2}}
 	if model != "ours" {
@@ -299,7 +299,7 @@ func TestWhatWeWriteWeRead(t *testing.T) {
 }
 
 // back reads what Write wrote, as a learner over the columns of a table.
-func back(t *testing.T, m *gbdt.Model, columns []models.Column) exchange.Given {
+func back(t testing.TB, m *gbdt.Model, columns []models.Column) exchange.Given {
 	t.Helper()
 	text, about, err := exchange.Write(m, columns)
 	if err != nil {
