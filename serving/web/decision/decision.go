@@ -18,8 +18,8 @@ import (
 //go:embed decision.html
 var source string
 
-// RankedTable defines the template "ranked" over a View; the start page shows
-// its previews with it.
+// RankedTable defines the templates "ranked" over a View and "chance", the note on
+// what it shows; the start page shows its previews with them.
 //
 //go:embed ranked.html
 var RankedTable string
@@ -29,7 +29,7 @@ var whySource string
 
 var (
 	tmpl = page.Parse(source + RankedTable)
-	why  = page.Parse(whySource)
+	why  = page.Parse(whySource + RankedTable)
 )
 
 // View is a decision with the names of the partners it ranks.
