@@ -449,6 +449,13 @@ func appendParquet(out string, each eachRecord, added []AddedColumn) error {
 	done := 0
 	err := each(func(s *arrow.Schema) error {
 		fields := slices.Clone(s.Fields())
+		names := make([]string, len(fields))
+		for i, f := range fields {
+			names[i] = f.Name
+		}
+		if err := allNew(added, names); err != nil {
+			return err
+		}
 		for _, a := range added {
 			fields = append(fields, arrow.Field{Name: a.Name, Type: arrow.PrimitiveTypes.Float64, Nullable: true})
 		}

@@ -465,6 +465,11 @@ func TestAppendColumns(t *testing.T) {
 		if j, got := column(t, back, "n"); back.Columns[j].Kind != models.Numeric || got[0] != 7 || !math.IsNaN(got[1]) {
 			t.Errorf("%s: n %v", out, got)
 		}
+		for _, again := range []string{"twice.csv", "twice.parquet"} {
+			if err := AppendColumns(path, filepath.Join(dir, again), TableOptions{}, added); err == nil || !strings.Contains(err.Error(), "has a column p already") {
+				t.Errorf("%s to %s: %v", out, again, err)
+			}
+		}
 		// And from what was written once more.
 		again := filepath.Join(dir, "again-"+strings.TrimSuffix(out, ".gz"))
 		if err := AppendColumns(path, again+".csv", TableOptions{}, []AddedColumn{{"q", p}}); err != nil {

@@ -12,6 +12,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -118,6 +119,11 @@ func appendCSV(out string, each eachRow, sep rune, added []AddedColumn) error {
 		row := -1
 		var line []string
 		err := each(func(header bool, cells []string) error {
+			if header {
+				if err := allNew(added, cells); err != nil {
+					return err
+				}
+			}
 			line = append(line[:0], cells...)
 			for _, a := range added {
 				switch {
@@ -139,6 +145,16 @@ func appendCSV(out string, each eachRow, sep rune, added []AddedColumn) error {
 		}
 		return cmp.Or(err, buffer.Flush())
 	})
+}
+
+// allNew checks that a table has none of the columns to be added.
+func allNew(added []AddedColumn, names []string) error {
+	for _, a := range added {
+		if slices.Contains(names, a.Name) {
+			return fmt.Errorf("the table has a column %s already, as one that was scored before: leave it out, or call it otherwise", a.Name)
+		}
+	}
+	return nil
 }
 
 func number(v float64) string {

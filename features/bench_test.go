@@ -17,7 +17,7 @@ import (
 // long: those must take no more memory than what they are compared with. The
 // generator's own time is part of it and printed beside.
 func BenchmarkReplay(b *testing.B) {
-	HugePages() // as the program does
+	HugePages() // as the command does
 	for _, size := range []struct{ millions, days int }{{2, 720}, {8, 720}, {8, 2880}, {20, 7200}, {20, 720}} {
 		w := world{partners: 10_000, events: size.millions * 1_000_000, days: size.days, seed: 1}
 		b.Run(fmt.Sprintf("events=%dM/days=%d", size.millions, size.days), func(b *testing.B) {

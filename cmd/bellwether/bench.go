@@ -152,6 +152,7 @@ func benchWorld(ctx context.Context, s *streams, dir string, cfg synth.Config) (
 }
 
 func benchFeatures(ctx context.Context, s *streams, f *benchFlags) error {
+	features.HugePages()
 	dir, err := os.MkdirTemp("", "bellwether-bench-")
 	if err != nil {
 		return err
@@ -181,6 +182,7 @@ func benchFeatures(ctx context.Context, s *streams, f *benchFlags) error {
 }
 
 func benchRoute(ctx context.Context, s *streams, f *benchFlags) (err error) {
+	features.HugePages()
 	dir, err := os.MkdirTemp("", "bellwether-bench-")
 	if err != nil {
 		return err

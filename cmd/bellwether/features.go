@@ -38,6 +38,7 @@ func featuresCommand(s *streams) *cobra.Command {
 			if out == "" {
 				return usageError{fmt.Errorf("--out is needed: a directory to write")}
 			}
+			features.HugePages()
 			src, err := openData(s, data)
 			if err != nil {
 				return err

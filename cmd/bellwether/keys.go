@@ -2,7 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 	"time"
 
@@ -58,12 +61,21 @@ func keysAddCommand(s *streams, path *string) *cobra.Command {
 	return c
 }
 
+// openKeys opens a key file that must be there: a mistyped name is no file without
+// keys.
+func openKeys(path string) (*gateway.Keys, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, record.Errorf(record.NotFound, "", "there is no key file %s: name the one that 'bellwether keys add' made, or make it by that", path)
+	}
+	return gateway.OpenKeys(path)
+}
+
 func keysListCommand(s *streams, path *string) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "list", Short: "List the keys, without their secrets", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			keys, err := gateway.OpenKeys(*path)
+			keys, err := openKeys(*path)
 			if err != nil {
 				return err
 			}
@@ -96,7 +108,7 @@ func keysRevokeCommand(s *streams, path *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "revoke ID", Short: "End a key", Args: exactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			keys, err := gateway.OpenKeys(*path)
+			keys, err := openKeys(*path)
 			if err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,6 +21,9 @@ func TestKeysCommand(t *testing.T) {
 			t.Fatalf("keys %v: exit %d: %s", args, code, said)
 		}
 		return out, said
+	}
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	if out, _ := keys("list", "--json"); out != `{"keys":[]}`+"\n" {
 		t.Errorf("no keys are listed as %s", out)
@@ -56,6 +60,9 @@ func TestKeysCommand(t *testing.T) {
 
 func TestKeysSayWhatIsWrong(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "keys.jsonl")
+	if code, _, said := called("keys", "add", "--file", file, "--name", "crm", "--scope", "read"); code != 0 {
+		t.Fatal(said)
+	}
 	broken := place(t, "broken.jsonl", "{\"id\":\"a\"}\n")
 	for _, c := range []struct {
 		args string
@@ -66,6 +73,7 @@ func TestKeysSayWhatIsWrong(t *testing.T) {
 		{"add --scope= --file " + file, 2, "scope: is missing: at least one of route"},
 		{"revoke --file " + file, 2, "revoke ID"},
 		{"revoke 00000000 --file " + file, 1, "there is no key 00000000: see 'bellwether keys list'"},
+		{"list --file " + file + ".typo", 1, "there is no key file " + file + ".typo: name the one that 'bellwether keys add' made"},
 		{"list --file " + broken, 1, "broken.jsonl: line 1: not a key"},
 		{"add --file " + filepath.Join(file, "deeper"), 1, "keys.jsonl"},
 		{"remove", 2, `"remove"`},

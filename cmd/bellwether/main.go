@@ -13,7 +13,6 @@ import (
 	"syscall"
 
 	"bellwether/datasets/record"
-	"bellwether/features"
 
 	"github.com/spf13/cobra"
 )
@@ -31,7 +30,6 @@ type usageError struct{ error }
 func (e usageError) Unwrap() error { return e.error }
 
 func main() {
-	features.HugePages()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	os.Exit(run(ctx, os.Args[1:], &streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))

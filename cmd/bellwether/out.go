@@ -24,6 +24,8 @@ func fileFormat(out, format string, formats []string) (string, error) {
 	ending := strings.ToLower(strings.TrimPrefix(filepath.Ext(out), "."))
 	known := slices.Contains(formats, ending)
 	switch {
+	case ending == "gz":
+		return "", usageError{fmt.Errorf("--out %s: it is not packed: leave .gz out", out)}
 	case known && format != "" && format != ending:
 		return "", usageError{fmt.Errorf("--out %s is not called as --format %s is: end it in .%s, or leave --format out", out, format, format)}
 	case format == "" && !known && ending != "":
@@ -62,6 +64,9 @@ func mayWrite(flag, path string, endings ...string) error {
 // inDirectory checks that there is a directory for a file.
 func inDirectory(flag, path string) error {
 	dir := filepath.Dir(path)
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return record.Errorf(record.Invalid, "", "%s %s is a directory: name a file", flag, path)
+	}
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return record.Errorf(record.NotFound, "", "%s %s: there is no directory %s: make it first", flag, path, dir)
 	}

@@ -15,6 +15,7 @@ func TestEndingsOfOut(t *testing.T) {
 	for _, c := range []struct{ args, out, want string }{
 		{"report at-risk --data none --format csv", "x.json", "--format csv"},
 		{"report at-risk --data none --format html", "x.CSV", "--format html"},
+		{"report at-risk --data none --format csv", "x.csv.gz", "leave .gz out"},
 		{"report at-risk --data none", "x.pdf", ".html, .csv, .json, .parquet"},
 		{"report at-risk --data none --format pdf", "x.pdf", "html, csv, json or parquet"},
 		{"export --store none", "x.json", "a directory"},

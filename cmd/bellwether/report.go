@@ -149,6 +149,10 @@ func loadChurn(dir string) (*health.Assessor, error) {
 	return readChurn(a)
 }
 
+// dayAfter is the midnight after a moment, up to which a log that ends there says
+// what happened.
+func dayAfter(t time.Time) time.Time { return t.UTC().Truncate(24*time.Hour).AddDate(0, 0, 1) }
+
 // warnAhead says that a model in force had learned from what came after the time
 // it is asked about.
 func warnAhead(w io.Writer, dir, name string, at time.Time) {
@@ -225,9 +229,8 @@ func atRisk(ctx context.Context, src features.Source, models string, options fea
 	case stats.Events == 0:
 		return nil, options, record.Errorf(record.Invalid, "report", "nothing was known by %s: the data begins later; name a later --at", at.Format(time.DateOnly))
 	}
-	end := last.UTC().Truncate(24*time.Hour).AddDate(0, 0, 1)
 	if at.IsZero() {
-		at = end
+		at = dayAfter(last)
 	}
 	st.Advance(at)
 	before := at.AddDate(0, 0, -health.TrendDays)
@@ -237,7 +240,7 @@ func atRisk(ctx context.Context, src features.Source, models string, options fea
 	}
 	earlier.Advance(before)
 	r := newReport(a.Assess(st, a.Risks(earlier, before), at), st)
-	if at.After(end) {
+	if at.After(dayAfter(last)) {
 		r.Notes = append(r.Notes, fmt.Sprintf("what is known ends on %s: standings as of %s are extrapolated, as if nothing had happened since",
 			last.UTC().Format(time.DateOnly), at.Format(time.DateOnly)))
 	}

@@ -83,6 +83,20 @@ func TestReportAfterTheDataEnds(t *testing.T) {
 	}
 }
 
+func TestRouteAfterTheDataEnds(t *testing.T) {
+	world := filepath.Join(t.TempDir(), "world")
+	if code, _, said := command(t, "synth", "--out", world, "--partners", "5", "--leads", "50", "--days", "60"); code != 0 {
+		t.Fatal(said)
+	}
+	lead := place(t, "lead.json", `{"id":"L","created_at":"2026-06-01T00:00:00Z"}`)
+	for at, want := range map[string]bool{"": false, "2026-06-30T00:00:00Z": false, "2026-06-30T00:00:01Z": true} {
+		code, _, said := command(t, "route", "--data", world, "--lead", lead, "--at", at)
+		if code != 0 || strings.Contains(said, "warning: what is known ends on 2026-06-29: this is decided as of 2026-06-30") != want {
+			t.Errorf("as of %s: exit %d, %s", at, code, said)
+		}
+	}
+}
+
 // Days without an event are not the end of the data.
 func TestReportWithinAQuietTime(t *testing.T) {
 	dir := t.TempDir()

@@ -34,7 +34,8 @@ func routeCommand(s *streams) *cobra.Command {
 		Short: "Decide one lead offline, as the server would",
 		Long: `Route folds a data directory up to a moment, decides one lead there and says who
 would be offered it, why, who was refused, and what the plain rules would have
-done. Nothing is written down. Without a published win model the decision is made
+done, on standard error; --json prints one document on standard output. Nothing
+is written down. Without a published win model the decision is made
 by rules and shrunk rates, and says so.`,
 		Example: "  bellwether route --data world --models models --lead lead.json\n  echo '{\"id\":\"l1\",\"created_at\":\"2026-06-29T09:00:00Z\"}' | bellwether route --data world --lead - --json",
 		Args:    noArgs,
@@ -77,7 +78,7 @@ func (f *routeFlags) run(ctx context.Context, s *streams) error {
 		return err
 	}
 	money := newPurse(src)
-	d, router, err := f.decide(ctx, money, lead, config.Policy, now)
+	d, router, last, err := f.decide(ctx, money, lead, config.Policy, now)
 	if err != nil {
 		return err
 	}
@@ -85,6 +86,9 @@ func (f *routeFlags) run(ctx context.Context, s *streams) error {
 	warnOther(s.Err, router.Set.Options(), config.Policy.Conversion())
 	if f.models != "" && !now.IsZero() {
 		warnAhead(s.Err, f.models, "win", now)
+	}
+	if d.At.After(dayAfter(last)) {
+		fmt.Fprintf(s.Err, "warning: what is known ends on %s: this is decided as of %s, as if nothing had happened since\n", last.UTC().Format(time.DateOnly), d.At.Format(time.DateOnly))
 	}
 	printDecision(s.Err, d, router.Index)
 	if f.json {
@@ -105,22 +109,23 @@ func (f *routeFlags) moment() (time.Time, error) {
 	return t.UTC(), nil
 }
 
-// decide folds the data into a router and decides.
-func (f *routeFlags) decide(ctx context.Context, src features.Source, lead *record.Lead, policy routing.Policy, now time.Time) (*record.Decision, *routing.Router, error) {
+// decide folds the data into a router and decides. last is when the newest event
+// folded became known.
+func (f *routeFlags) decide(ctx context.Context, src features.Source, lead *record.Lead, policy routing.Policy, now time.Time) (d *record.Decision, r *routing.Router, last time.Time, err error) {
 	set, model, err := loadWin(f.models)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, last, err
 	}
 	if set == nil {
 		schema, err := readSchema(ctx, src)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, last, err
 		}
 		set = features.NewSet(schema, policy.Conversion())
 	}
 	index, err := routing.NewIndex(policy)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, last, err
 	}
 	folded := indexSource{Source: src, index: index}
 	var opt features.ReplayOptions
@@ -129,7 +134,7 @@ func (f *routeFlags) decide(ctx context.Context, src features.Source, lead *reco
 	}
 	state, stats, err := features.Replay(ctx, &folded, set, opt, features.Sink{})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, last, err
 	}
 	folded.upsert(maxTime)
 	if now.IsZero() {
@@ -141,8 +146,8 @@ func (f *routeFlags) decide(ctx context.Context, src features.Source, lead *reco
 	state.Advance(now)
 	index.Advance(now)
 	router := routing.Router{Set: set, Index: index, Model: model}
-	d, err := router.Route(lead, state, routing.Request{Now: now, Seed: f.seed, Greedy: f.greedy, Position: uint64(stats.Events)}, nil)
-	return d, &router, err
+	d, err = router.Route(lead, state, routing.Request{Now: now, Seed: f.seed, Greedy: f.greedy, Position: uint64(stats.Events)}, nil)
+	return d, &router, stats.To, err
 }
 
 var maxTime = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)

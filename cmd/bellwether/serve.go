@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"bellwether/datasets/record"
+	"bellwether/features"
 	"bellwether/models/registry"
 	"bellwether/routing"
 	"bellwether/serving"
@@ -80,6 +81,7 @@ func serve(ctx context.Context, s *streams, f serveFlags) (err error) {
 	case f.http == "" && f.grpc == "":
 		return usageError{errors.New("one of --http and --grpc is needed")}
 	}
+	features.HugePages()
 	config, err := readServeConfig(f.config)
 	if err != nil {
 		return err
@@ -87,6 +89,11 @@ func serve(ctx context.Context, s *streams, f serveFlags) (err error) {
 	reg, err := openModels(f.models)
 	if err != nil {
 		return fmt.Errorf("%w, or make an empty one to begin without models", err)
+	}
+	if f.keys != "" {
+		if _, err := openKeys(f.keys); err != nil {
+			return err
+		}
 	}
 	logger := newLogger(s.Err, f.logJSON)
 	// The addresses first: a taken port should not cost a load.

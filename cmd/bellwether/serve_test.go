@@ -192,6 +192,7 @@ func TestServeRefuses(t *testing.T) {
 		{append(base, "--config", write("a.yaml", "policy:\n  currency: EUR\nengine:\n  sweep_evry: 3s\n")), 1, []string{"a.yaml", "line 4", "sweep_evry"}},
 		{append(base, "--config", write("b.yaml", "policy:\n  min_win: 7\n")), 1, []string{"b.yaml", "min_win"}},
 		{append(base, "--config", write("c.yaml", "engine:\n  sweep_every: soon\n")), 1, []string{"c.yaml", "line 2"}},
+		{append(base, "--keys", filepath.Join(dir, "none.jsonl")), 1, []string{"there is no key file", "none.jsonl", "bellwether keys add"}},
 		{append(base, "--http", "0.0.0.0:0"), 1, []string{"bellwether keys add"}},
 		{[]string{"completion", "tcsh"}, 2, []string{"zsh"}},
 		{append(base, "--data", filepath.Join(dir, "nothing")), 1, []string{"nothing"}},
