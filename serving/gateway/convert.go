@@ -10,6 +10,7 @@ import (
 	"bellwether/serving"
 	pb "bellwether/serving/gen/bellwether/v1"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
@@ -143,6 +144,9 @@ func leadIn(in *pb.Lead) (*record.Lead, error) {
 func partnerIn(in *pb.Partner) (*record.Partner, error) {
 	if in == nil {
 		return nil, record.FieldErrorf("partner", "is missing")
+	}
+	if proto.Equal(in, &pb.Partner{Id: in.Id}) {
+		return nil, record.FieldErrorf("name", "is missing, as is all else: a partner of which nothing is said could be offered every lead")
 	}
 	attributes, err := attributesIn(in.Attributes)
 	if err != nil {

@@ -111,6 +111,8 @@ func TestRulesAreToldByTheirPath(t *testing.T) {
 		{"POST", "/v1/route", lead(`"attributes":{"a b":{"c":1}}`), "lead.attributes.a b"},
 		{"POST", "/v1/route", lead(`"attributes":{"a":["x",1]}`), "lead.attributes.a[1]"},
 		{"POST", "/v1/route", lead(`"attributes":{"a":["x",""]}`), "lead.attributes.a[1]"},
+		{"PUT", "/v1/partners/p1", `{}`, "name"},
+		{"PUT", "/v1/partners/p1", `{"id":"p1"}`, "name"},
 		{"PUT", "/v1/partners/p1", `{"parent":"p1"}`, "parent"},
 		{"PUT", "/v1/partners/p1", `{"home":{"lat":1}}`, "home.lon"},
 		{"PUT", "/v1/partners/p1", `{"attributes":{"a":[1]}}`, "attributes.a[0]"},

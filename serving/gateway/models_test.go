@@ -171,7 +171,7 @@ func TestStandingsOverREST(t *testing.T) {
 	if slices.Sort(names); strings.Join(names, " ") != "p00 p01 p02 p03 p04" {
 		t.Errorf("judged were %v", names)
 	}
-	e.must("PUT", "/v1/partners/new", `{}`)
+	e.must("PUT", "/v1/partners/new", `{"name":"New"}`)
 	for id, says := range map[string]string{"nobody": `no partner "nobody"`, "new": "it is new since the last midnight"} {
 		if code, _, p := e.do("GET", "/v1/partners/"+id+"/health", ""); code != 404 || !strings.Contains(p["detail"].(string), says) {
 			t.Errorf("health of %s: %d %v", id, code, p)

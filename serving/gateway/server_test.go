@@ -514,7 +514,7 @@ func TestGRPC(t *testing.T) {
 		t.Errorf("without a key: %v", err)
 	}
 	with := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+e.token)
-	if _, err := client.PutPartner(with, &pb.PutPartnerRequest{Partner: &pb.Partner{Id: "p1"}}); err != nil {
+	if _, err := client.PutPartner(with, &pb.PutPartnerRequest{Partner: &pb.Partner{Id: "p1", Name: "One"}}); err != nil {
 		t.Fatal(err)
 	}
 	d, err := client.Route(with, &pb.RouteRequest{Lead: &pb.Lead{Id: "l1"}})

@@ -100,8 +100,8 @@ func TestBodyThatContradictsItsPath(t *testing.T) {
 			t.Errorf("partner %s: %d %v, want 404", id, code, p)
 		}
 	}
-	e.must("PUT", "/v1/partners/p%2077", `{"id":"p 77"}`)
-	e.must("PUT", "/v1/partners/p78", `{"id":""}`)
+	e.must("PUT", "/v1/partners/p%2077", `{"id":"p 77","name":"x"}`)
+	e.must("PUT", "/v1/partners/p78", `{"id":"","name":"x"}`)
 	e.must("POST", offer+":accept", `{"id":"`+d["id"].(string)+`"}`)
 	if code, _, p := e.do("PUT", "/v1/partners/p79", `{"id":7}`); code != http.StatusBadRequest || p["field"] != "id" {
 		t.Errorf("an id that is a number: %d %v", code, p)
