@@ -38,6 +38,9 @@ func featuresCommand(s *streams) *cobra.Command {
 			if out == "" {
 				return usageError{fmt.Errorf("--out is needed: a directory to write")}
 			}
+			if err := asDirectory("--out", out); err != nil {
+				return err
+			}
 			features.HugePages()
 			src, err := openData(s, data)
 			if err != nil {

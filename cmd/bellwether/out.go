@@ -73,6 +73,14 @@ func inDirectory(flag, path string) error {
 	return nil
 }
 
+// asDirectory checks that what a flag names is no file: a directory, or nothing yet.
+func asDirectory(flag, path string) error {
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		return record.Errorf(record.Invalid, "", "%s %s is a file: name a directory", flag, path)
+	}
+	return nil
+}
+
 // written puts a file in place whole, or not at all.
 func written(path string, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")

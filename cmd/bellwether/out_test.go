@@ -32,6 +32,12 @@ func TestEndingsOfOut(t *testing.T) {
 			t.Errorf("%s --out %s: exit %d, want 2 with %q: %s", c.args, c.out, code, c.want, said)
 		}
 	}
+	file := place(t, "file", "")
+	for _, args := range []string{"features --data none --out", "tune win --data none --out", "train win --data none --models"} {
+		if code, _, said := called(append(strings.Fields(args), file)...); code != 1 || !strings.Contains(said, file+" is a file: name a directory") {
+			t.Errorf("%s a file: exit %d, %s", args, code, said)
+		}
+	}
 	// Names that are right get as far as what is not there.
 	for _, args := range []string{
 		"report at-risk --data none --out x.csv", "report at-risk --data none --out X.CSV", "report at-risk --data none --format csv --out x.txt",

@@ -54,6 +54,9 @@ func (f *trainFlags) config(s *streams, task string) (trial.Config, error) {
 	if f.seeds < 1 {
 		return trial.Config{}, usageError{fmt.Errorf("--seeds %d: at least 1", f.seeds)}
 	}
+	if err := asDirectory("--models", f.models); err != nil {
+		return trial.Config{}, err
+	}
 	c := trial.Config{Task: task, Learners: learners, Seeds: f.seeds, Seed: f.seed, Watch: watch(s)}
 	if f.params != "" {
 		if c.Settings, err = tunedBy(learners, f.params); err != nil {

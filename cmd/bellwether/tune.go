@@ -190,7 +190,7 @@ func (f *tuneFlags) config(task string) (trial.Config, error) {
 	if f.draws < 1 || f.folds < 2 || f.trees < 10 {
 		return trial.Config{}, usageError{fmt.Errorf("--draws %d, --folds %d, --max-trees %d: at least 1, 2 and 10", f.draws, f.folds, f.trees)}
 	}
-	return trial.Config{Task: task, Seed: f.seed, Learners: []models.Learner{gbdt.Learner{}}}, nil
+	return trial.Config{Task: task, Seed: f.seed, Learners: []models.Learner{gbdt.Learner{}}}, asDirectory("--out", f.out)
 }
 
 // search tunes on a table and writes what it found.
