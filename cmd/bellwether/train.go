@@ -156,11 +156,11 @@ type learning func(src features.Source, options features.Options, cfg trial.Conf
 // onData trains a model, or, where it was made elsewhere, measures it, and
 // publishes it.
 func (f *trainFlags) onData(ctx context.Context, s *streams, name string, j dataJob, learn learning) error {
-	src, err := openData(s, j.data)
+	cfg, err := f.config(s, name)
 	if err != nil {
 		return err
 	}
-	cfg, err := f.config(s, name)
+	src, err := openData(s, j.data)
 	if err != nil {
 		return err
 	}
