@@ -130,7 +130,8 @@ func TestRouteWrongUse(t *testing.T) {
 		{[]string{"route", "--data", dir, "--lead", file("old.json", `{"id":"x"}`)}, 1, "created_at"},
 		{[]string{"route", "--data", dir, "--lead", lead, "--config", file("p.yaml", "policy: {exploraton: {}}")}, 1, "exploraton"},
 		{[]string{"route", "--data", dir, "--lead", lead, "--config", file("q.yaml", "policy: {exploration: {share: 2}}")}, 1, "exploration.share"},
-		{[]string{"train", "win", "--learners", "oracle", "--data", dir}, 1, "holds no records"},
+		{[]string{"train", "win", "--data", dir}, 1, "holds no records"},
+		{[]string{"train", "win", "--learners", "oracle", "--data", dir}, 2, "no learner \"oracle\""},
 	} {
 		if code, _, stderr := called(tt.args...); code != tt.code || !strings.Contains(stderr, tt.text) {
 			t.Errorf("%v: exit code %d, %q; want %d and %q", tt.args, code, stderr, tt.code, tt.text)
