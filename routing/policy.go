@@ -190,16 +190,16 @@ func (p *Policy) Amount(m record.Money) (minor float64, ok bool) {
 	return float64(m.Amount) * rate * math.Pow10(to-from), true
 }
 
-// CheckLead refuses a lead whose worth has no rate: it would count for
-// UnknownValue, next to nothing. A policy that says nothing of currencies takes
-// every lead.
-func (p *Policy) CheckLead(l *record.Lead) error {
-	if _, ok := p.Amount(l.Value); ok || l.Value.Amount <= 0 || p.silent() {
+// CheckMoney refuses an amount whose currency has no rate: a lead's would count for
+// UnknownValue, next to nothing, and others not at all. A policy that says nothing
+// of currencies takes every amount.
+func (p *Policy) CheckMoney(field string, m record.Money) error {
+	if _, ok := p.Amount(m); ok || m.Amount <= 0 || p.silent() {
 		return nil
 	}
 	with := append(slices.Collect(maps.Keys(p.Rates)), p.currency())
 	slices.Sort(with)
-	return record.FieldErrorf("value.currency", "%s has no rate in the policy, which has %s: say the amount in one of these, or give the policy a rate", l.Value.Currency, strings.Join(slices.Compact(with), ", "))
+	return record.FieldErrorf(field+".currency", "%s has no rate in the policy, which has %s: say the amount in one of these, or give the policy a rate", m.Currency, strings.Join(slices.Compact(with), ", "))
 }
 
 // silent reports whether the policy says nothing of currencies.

@@ -119,7 +119,7 @@ func TestLeadInACurrencyWithoutARate(t *testing.T) {
 		{table, in(0, ""), ""},
 		{table, in(0, "CHF"), ""},
 	} {
-		err := tt.policy.CheckLead(tt.lead)
+		err := tt.policy.CheckMoney("value", tt.lead.Value)
 		e, _ := err.(*record.Error)
 		if (err == nil) != (tt.says == "") || e != nil && (e.Kind != record.Invalid || e.Field != "value.currency" || !strings.HasPrefix(e.Msg, tt.says)) {
 			t.Errorf("%+v under %+v: %v, want %q", tt.lead.Value, tt.policy, err, tt.says)

@@ -164,6 +164,20 @@ func TestRouteIsAnsweredOnce(t *testing.T) {
 	want(t, err, record.Invalid, "value.amount")
 }
 
+// Neither is business in such a currency taken, of which nothing would count.
+func TestAmountsInACurrencyWithoutARate(t *testing.T) {
+	b := newBench(t, nil)
+	r, before := b.route("l1"), b.Status().Position
+	francs := record.Money{Amount: 100, Currency: "CHF"}
+	_, err := b.Outcome(ctx, Outcome{Decision: r.Decision.ID, Won: true, Amount: francs})
+	want(t, err, record.Invalid, "amount.currency: CHF has no rate in the policy, which has EUR")
+	_, err = b.Events(ctx, []record.Event{{ID: "o", Type: record.OrderPlaced, At: b.clock.now().UTC(), Partner: "p1", Amount: francs}})
+	want(t, err, record.Invalid, "events[0].amount.currency: CHF has no rate")
+	if b.Status().Position != before {
+		t.Error("a refused amount was written")
+	}
+}
+
 // A lead in a currency that the policy has no rate for is refused, however it
 // comes; one decided before is answered as it was.
 func TestLeadInACurrencyWithoutARate(t *testing.T) {

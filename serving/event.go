@@ -74,8 +74,10 @@ func (e *Engine) checkEvent(ev *record.Event) error {
 	if err != nil {
 		return err
 	}
-	_, err = e.checkAhead("at", ev.At)
-	return err
+	if _, err = e.checkAhead("at", ev.At); err != nil {
+		return err
+	}
+	return e.cfg.Policy.CheckMoney("amount", ev.Amount)
 }
 
 // checkAhead refuses a time further ahead of the engine's clock than another
@@ -407,8 +409,10 @@ func (e *Engine) checkOutcome(ev *record.Event) error {
 	if err := full.Validate(); err != nil {
 		return err
 	}
-	_, err := e.checkAhead("at", full.At)
-	return err
+	if _, err := e.checkAhead("at", full.At); err != nil {
+		return err
+	}
+	return e.cfg.Policy.CheckMoney("amount", full.Amount)
 }
 
 // report writes an outcome; the caller holds ingest.

@@ -76,7 +76,7 @@ func (e *Engine) Route(ctx context.Context, lead *record.Lead, o RouteOptions) (
 	if out, err := e.routedBefore(ctx, req); out != nil || err != nil {
 		return out, err
 	}
-	if err := e.cfg.Policy.CheckLead(lead); err != nil {
+	if err := e.cfg.Policy.CheckMoney("value", lead.Value); err != nil {
 		return nil, err
 	}
 	var out *Routed
@@ -117,7 +117,7 @@ func (e *Engine) Preview(ctx context.Context, lead *record.Lead, o RouteOptions)
 	if err := lead.Validate(); err != nil {
 		return nil, err
 	}
-	if err := e.cfg.Policy.CheckLead(lead); err != nil {
+	if err := e.cfg.Policy.CheckMoney("value", lead.Value); err != nil {
 		return nil, err
 	}
 	lead, err := e.made(lead)

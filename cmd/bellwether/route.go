@@ -66,7 +66,7 @@ func (f *routeFlags) run(ctx context.Context, s *streams) error {
 	if err != nil {
 		return err
 	}
-	if err := config.Policy.CheckLead(lead); err != nil {
+	if err := config.Policy.CheckMoney("value", lead.Value); err != nil {
 		return record.Errorf(record.Invalid, "read lead "+f.lead, "%w", err)
 	}
 	now, err := f.moment()
