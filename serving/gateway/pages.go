@@ -23,12 +23,13 @@ var loginPage = template.Must(template.New("login").Parse(loginHTML))
 // pages lets people at a browser through: with keys, they sign in with one. A
 // form that changes something must come from a page of the same origin.
 func (g *guard) pages(next http.Handler) http.Handler {
+	var origins http.CrossOriginProtection
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin")
-		if site := r.Header.Get("Sec-Fetch-Site"); r.Method != http.MethodGet && r.Method != http.MethodHead && site != "" && site != "same-origin" {
+		if origins.Check(r) != nil {
 			http.Error(w, "this form must be sent from a page of this server", http.StatusForbidden)
 			return
 		}

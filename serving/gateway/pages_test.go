@@ -157,3 +157,18 @@ func TestPagesWithoutKeys(t *testing.T) {
 		t.Errorf("a form of another site: %s", res.Status)
 	}
 }
+
+// Where a browser sends no Sec-Fetch-Site (an address without TLS, an old
+// browser), the form's Origin says where it comes from.
+func TestOriginOfForms(t *testing.T) {
+	e := edgeOf(t, t.TempDir(), serving.Config{}, Config{Pages: echo})
+	for origin, want := range map[string]int{e.url: 200, "http://evil.example": 403, "http://127.0.0.1:1": 403, "null": 403} {
+		if res, body := e.visit("POST", "/try", "", url.Values{}, "Origin", origin); res.StatusCode != want {
+			t.Errorf("a form of %s: %s %s, want %d", origin, res.Status, body, want)
+		}
+	}
+	// Behind a proxy that changes Host.
+	if res, body := e.visit("POST", "/try", "", url.Values{}, "Origin", "https://leads.example", "Sec-Fetch-Site", "same-origin"); res.StatusCode != 200 {
+		t.Errorf("a form that the browser vouches for: %s %s", res.Status, body)
+	}
+}
