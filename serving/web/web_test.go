@@ -90,10 +90,24 @@ func TestPagesAnswer(t *testing.T) {
 			t.Errorf("GET %s: %d without %q: %.300s", path, code, want, body)
 		}
 	}
-	for path, want := range map[string]int{"/nothing": 404, "/partners/nobody": 404, "/decisions/none": 404} {
+	for path, want := range map[string]int{"/nothing": 404, "/nothing?after=x": 404, "/partners/nobody": 404, "/decisions/none": 404} {
 		res, err := http.Get(site + path)
 		if code, body := fetch(t, res, err); code != want || !strings.Contains(body, "<h1>") {
 			t.Errorf("GET %s: %d, want %d with a page", path, code, want)
+		}
+	}
+}
+
+// A page refuses what it would otherwise ignore, and says what it takes.
+func TestPagesRefuseParameters(t *testing.T) {
+	_, site := newSite(t)
+	for path, want := range map[string]string{
+		"/partners?page_token=abc": "page_token: is not a parameter of this page, which takes after", "/partners?after=p%2F0&after=p%2F1": "after: is given 2 times",
+		"/at-risk?page_token=": "page_token: is not a parameter of this page, which takes none", "/partners?after=%zz": "the query cannot be read", "/?<b>": "&lt;b&gt;: is not",
+	} {
+		res, err := http.Get(site + path)
+		if code, body := fetch(t, res, err); code != http.StatusBadRequest || !strings.Contains(body, want) || !strings.Contains(body, "<h1>") {
+			t.Errorf("GET %s: %d without %q: %s", path, code, want, body)
 		}
 	}
 }
