@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -17,18 +18,20 @@ const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src
 //go:embed login.html
 var loginHTML string
 
-// loginPage is given what was wrong with the key, nothing at first.
+// loginPage is given what was wrong with the key, nothing at first, and the page
+// to go on to.
 var loginPage = template.Must(template.New("login").Parse(loginHTML))
 
 // pages lets people at a browser through: with keys, they sign in with one. A
 // form that changes something must come from a page of the same origin.
 func (g *guard) pages(next http.Handler) http.Handler {
+	var origins http.CrossOriginProtection
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin")
-		if site := r.Header.Get("Sec-Fetch-Site"); r.Method != http.MethodGet && r.Method != http.MethodHead && site != "" && site != "same-origin" {
+		if origins.Check(r) != nil {
 			http.Error(w, "this form must be sent from a page of this server", http.StatusForbidden)
 			return
 		}
@@ -50,11 +53,11 @@ func (g *guard) pages(next http.Handler) http.Handler {
 		}
 		ctx, err := g.admit(r.Context(), "", token)
 		if err != nil {
-			http.Redirect(w, r, "/login", http.StatusSeeOther)
+			http.Redirect(w, r, "/login?next="+url.QueryEscape(askedFor(r)), http.StatusSeeOther)
 			return
 		}
 		if scope := scopeOf(r); g.may(ctx, scope) != nil {
-			signIn(w, http.StatusForbidden, lacksScope(scope))
+			signIn(w, askedFor(r), http.StatusForbidden, lacksScope(scope))
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, g.limits.Body)
@@ -70,20 +73,39 @@ func scopeOf(r *http.Request) string {
 	return ScopeRead
 }
 
+// askedFor is the page that a request wants to see; after a form, the first.
+func askedFor(r *http.Request) string {
+	if r.Method != http.MethodGet {
+		return "/"
+	}
+	return r.URL.RequestURI()
+}
+
+// ours is next if it is an address of this server as every browser reads it (many
+// take \ for / and drop tabs), and the first page if not.
+func ours(next string) string {
+	_, err := url.Parse(next)
+	if err != nil || !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.Contains(next, `\`) {
+		return "/"
+	}
+	return next
+}
+
 func (g *guard) login(w http.ResponseWriter, r *http.Request) {
+	next := ours(r.FormValue("next"))
 	if r.Method != http.MethodPost {
-		signIn(w, http.StatusOK, "")
+		signIn(w, next, http.StatusOK, "")
 		return
 	}
 	token := strings.TrimSpace(r.PostFormValue("key"))
 	switch key, err := g.keys.Check(token); {
 	case err != nil:
-		signIn(w, http.StatusUnauthorized, `This key is not known here. Was it copied whole, and is it still in force? "bellwether keys list" shows which are.`)
+		signIn(w, next, http.StatusUnauthorized, `This key is not known here. Was it copied whole, and is it still in force? "bellwether keys list" shows which are.`)
 	case !key.May(ScopeRead):
-		signIn(w, http.StatusForbidden, lacksScope(ScopeRead))
+		signIn(w, next, http.StatusForbidden, lacksScope(ScopeRead))
 	default:
 		setKey(w, r, token, 12*3600)
-		http.Redirect(w, r, "/", http.StatusSeeOther)
+		http.Redirect(w, r, next, http.StatusSeeOther)
 	}
 }
 
@@ -107,9 +129,9 @@ func lacksScope(scope string) string {
 	return fmt.Sprintf("This key may not do that: it lacks the scope %s. Sign in with one that has it.", scope)
 }
 
-// signIn shows the form, with what is wrong.
-func signIn(w http.ResponseWriter, status int, wrong string) {
+// signIn shows the form that leads on to next, with what is wrong.
+func signIn(w http.ResponseWriter, next string, status int, wrong string) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_ = loginPage.Execute(w, wrong) // the caller may be gone
+	_ = loginPage.Execute(w, map[string]string{"Wrong": wrong, "Next": next}) // the caller may be gone
 }

@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -90,7 +92,7 @@ func TestPagesWantAKey(t *testing.T) {
 			headers = []string{"Sec-Fetch-Site", c.site}
 		}
 		res, body := e.visit(c.method, c.path, c.token, c.form, headers...)
-		if res.StatusCode != c.code || !strings.Contains(body, c.says) || c.code == 303 && res.Header.Get("Location") != "/login" {
+		if res.StatusCode != c.code || !strings.Contains(body, c.says) || c.code == 303 && !strings.HasPrefix(res.Header.Get("Location"), "/login") {
 			t.Errorf("%s: %s to %q: %s; want %d with %q", c.name, res.Status, res.Header.Get("Location"), body, c.code, c.says)
 		}
 		if h := res.Header; !strings.HasPrefix(h.Get("Content-Security-Policy"), "default-src 'none'") || h.Get("X-Content-Type-Options") != "nosniff" {
@@ -155,5 +157,58 @@ func TestPagesWithoutKeys(t *testing.T) {
 	}
 	if res, _ := e.visit("POST", "/try", "", url.Values{}, "Sec-Fetch-Site", "cross-site"); res.StatusCode != http.StatusForbidden {
 		t.Errorf("a form of another site: %s", res.Status)
+	}
+}
+
+// Where a browser sends no Sec-Fetch-Site (an address without TLS, an old
+// browser), the form's Origin says where it comes from.
+func TestOriginOfForms(t *testing.T) {
+	e := edgeOf(t, t.TempDir(), serving.Config{}, Config{Pages: echo})
+	for origin, want := range map[string]int{e.url: 200, "http://evil.example": 403, "http://127.0.0.1:1": 403, "null": 403} {
+		if res, body := e.visit("POST", "/try", "", url.Values{}, "Origin", origin); res.StatusCode != want {
+			t.Errorf("a form of %s: %s %s, want %d", origin, res.Status, body, want)
+		}
+	}
+	// Behind a proxy that changes Host.
+	if res, body := e.visit("POST", "/try", "", url.Values{}, "Origin", "https://leads.example", "Sec-Fetch-Site", "same-origin"); res.StatusCode != 200 {
+		t.Errorf("a form that the browser vouches for: %s %s", res.Status, body)
+	}
+}
+
+// Signing in leads to the page that was asked for, and never to another site.
+func TestSignInLeadsOn(t *testing.T) {
+	e := edgeOf(t, t.TempDir(), serving.Config{}, Config{Pages: echo}, ScopeRead)
+	routes, _, err := e.server.guard.keys.Add("crm", []string{ScopeRoute}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	field := regexp.MustCompile(`name="next" value="([^"]*)"`)
+	for _, page := range []string{"/at-risk", "/partners?after=p%2F0&x=%22", "/partners/..%2Fmodels", "/"} {
+		res, _ := e.visit("GET", page, "", nil)
+		_, form := e.visit("GET", res.Header.Get("Location"), "", nil)
+		_, lacking := e.visit("GET", page, routes, nil)
+		_, wrong := e.visit("POST", "/login", "", url.Values{"key": {"x"}, "next": {page}})
+		for _, form := range []string{form, lacking, wrong} {
+			next := field.FindStringSubmatch(form)
+			if next == nil {
+				t.Fatalf("%s: no next in %s", page, form)
+			}
+			res, _ = e.visit("POST", "/login", "", url.Values{"key": {e.token}, "next": {html.UnescapeString(next[1])}})
+			if at := res.Header.Get("Location"); res.StatusCode != http.StatusSeeOther || at != page {
+				t.Errorf("asked for %s, led to %d %q", page, res.StatusCode, at)
+			}
+		}
+	}
+	for _, next := range []string{"", "//evil.example", `/\evil.example`, `\\evil.example`, "/\t/evil.example", "/\n//evil.example", "///evil.example", "/.//evil.example/..//", `/a/..\evil.example`,
+		"https://evil.example", "https:evil.example", "https:/evil.example", "javascript:alert(1)", "evil.example", " //evil.example", "/%zz"} {
+		res, _ := e.visit("POST", "/login", "", url.Values{"key": {e.token}, "next": {next}})
+		at := res.Header.Get("Location")
+		u, err := url.Parse(at)
+		if res.StatusCode != http.StatusSeeOther || err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(at, "/") || strings.HasPrefix(at, "//") || strings.ContainsAny(at, "\\\t\n") {
+			t.Errorf("%q led to %d %q", next, res.StatusCode, at)
+		}
+	}
+	if res, _ := e.visit("POST", "/try", "", url.Values{}); res.Header.Get("Location") != "/login?next=%2F" {
+		t.Errorf("a form without a key leads to %q", res.Header.Get("Location"))
 	}
 }

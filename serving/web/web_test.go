@@ -90,10 +90,24 @@ func TestPagesAnswer(t *testing.T) {
 			t.Errorf("GET %s: %d without %q: %.300s", path, code, want, body)
 		}
 	}
-	for path, want := range map[string]int{"/nothing": 404, "/partners/nobody": 404, "/decisions/none": 404} {
+	for path, want := range map[string]int{"/nothing": 404, "/nothing?after=x": 404, "/partners/nobody": 404, "/decisions/none": 404} {
 		res, err := http.Get(site + path)
 		if code, body := fetch(t, res, err); code != want || !strings.Contains(body, "<h1>") {
 			t.Errorf("GET %s: %d, want %d with a page", path, code, want)
+		}
+	}
+}
+
+// A page refuses what it would otherwise ignore, and says what it takes.
+func TestPagesRefuseParameters(t *testing.T) {
+	_, site := newSite(t)
+	for path, want := range map[string]string{
+		"/partners?page_token=abc": "page_token: is not a parameter of this page, which takes after", "/partners?after=p%2F0&after=p%2F1": "after: is given 2 times",
+		"/at-risk?page_token=": "page_token: is not a parameter of this page, which takes none", "/partners?after=%zz": "the query cannot be read", "/?<b>": "&lt;b&gt;: is not",
+	} {
+		res, err := http.Get(site + path)
+		if code, body := fetch(t, res, err); code != http.StatusBadRequest || !strings.Contains(body, want) || !strings.Contains(body, "<h1>") {
+			t.Errorf("GET %s: %d without %q: %s", path, code, want, body)
 		}
 	}
 }
@@ -128,7 +142,7 @@ func TestPartnerStatus(t *testing.T) {
 		res, err = http.Get(site + "/partners")
 		_, list := fetch(t, res, err)
 		_, row, _ := strings.Cut(list, ">"+string(id)+"</a>")
-		if row, _, _ = strings.Cut(row, "</tr>"); !strings.Contains(row, "<td>"+c.row+"</td>") {
+		if row, _, _ = strings.Cut(row, "</tr>"); !strings.Contains(row, `<td data-label="Status">`+c.row+"</td>") {
 			t.Errorf("%s: its row lacks %s: %s", id, c.row, row)
 		}
 	}
@@ -250,8 +264,9 @@ func TestLinksLead(t *testing.T) {
 	}
 }
 
-// The page of a partner and that of all at risk say of it what the engine knows.
-func TestStandingsAreShown(t *testing.T) {
+// judgedSite is newSite with its partners judged.
+func judgedSite(t *testing.T) (string, []record.Standing) {
+	t.Helper()
 	var now atomic.Int64
 	now.Store(time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC).UnixNano())
 	clock := func() time.Time { return time.Unix(0, now.Load()) }
@@ -269,14 +284,6 @@ func TestStandingsAreShown(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	get := func(path string) string {
-		res, err := http.Get(site + path)
-		code, body := fetch(t, res, err)
-		if code != http.StatusOK {
-			t.Fatalf("GET %s: %d", path, code)
-		}
-		return body
-	}
 	now.Add(int64(24 * time.Hour))
 	var all []record.Standing
 	for deadline := time.Now().Add(10 * time.Second); len(all) < 3 || all[0].Activity == nil || all[0].At.Day() != 3; {
@@ -284,6 +291,20 @@ func TestStandingsAreShown(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not judged: %+v", all)
 		}
+	}
+	return site, all
+}
+
+// The page of a partner and that of all at risk say of it what the engine knows.
+func TestStandingsAreShown(t *testing.T) {
+	site, all := judgedSite(t)
+	get := func(path string) string {
+		res, err := http.Get(site + path)
+		code, body := fetch(t, res, err)
+		if code != http.StatusOK {
+			t.Fatalf("GET %s: %d", path, code)
+		}
+		return body
 	}
 	report := get("/at-risk")
 	if !strings.Contains(report, "3 partners, highest value at risk first.") || !strings.Contains(report, "Alpina &amp; Söhne &lt;IT&gt;") {
@@ -357,7 +378,7 @@ func TestTrySaysWhatIsWrong(t *testing.T) {
 }
 
 // In a browser: the form works by keyboard alone, nothing is loaded from
-// elsewhere, and no page is wider than a phone. With BELLWETHER_PICTURES it
+// elsewhere, and no page or table is wider than a phone. With BELLWETHER_PICTURES it
 // writes a picture of each page there.
 func TestBrowser(t *testing.T) {
 	binary := os.Getenv("BELLWETHER_BROWSER")
@@ -389,13 +410,17 @@ func TestBrowser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	decision := "/decisions/" + string(routed.Decision.ID)
-	for _, path := range []string{"/", "/partners", "/partners/p%2F0", "/models", decision, decision + "/why", decision + "/why?contrast=p%2F1"} {
-		if err := chromedp.Do(ctx, chromedp.EmulateViewport(360, 740), chromedp.Navigate(site+path)); err != nil {
+	decision := site + "/decisions/" + string(routed.Decision.ID)
+	judged, _ := judgedSite(t)
+	for _, path := range []string{judged + "/at-risk", site, site + "/partners", site + "/partners/p%2F0", site + "/models", decision, decision + "/why", decision + "/why?contrast=p%2F1"} {
+		if err := chromedp.Do(ctx, chromedp.EmulateViewport(360, 740), chromedp.Navigate(path)); err != nil {
 			t.Fatal(err)
 		}
 		if width := run(t, ctx, chromedp.Evaluate[int](`document.documentElement.scrollWidth`)); width > 360 {
 			t.Errorf("%s is %d pixels wide on a phone of 360", path, width)
+		}
+		if cut := run(t, ctx, chromedp.Evaluate[int](`[...document.querySelectorAll(".scroll")].filter(e => e.scrollWidth > e.clientWidth).length`)); cut > 0 {
+			t.Errorf("%s has %d tables cut at the side on a phone", path, cut)
 		}
 		if run(t, ctx, chromedp.Evaluate[bool](`performance.getEntriesByType("resource").some(r => !r.name.startsWith(location.origin) && !r.name.startsWith("data:"))`)) {
 			t.Errorf("%s loads something from elsewhere", path)

@@ -40,10 +40,6 @@ type view struct {
 // Handler shows the form.
 func Handler(engine *serving.Engine) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/" {
-			page.Fail(w, record.Errorf(record.NotFound, "", "there is nothing at %s", r.URL.Path))
-			return
-		}
 		v, err := newView(r, engine)
 		if err != nil {
 			page.Fail(w, err)

@@ -1080,8 +1080,10 @@ type Candidate struct {
 	// win such leads at a rate from win_lo to win_hi. Without a model it is that of
 	// the partner's own rate; of a model trained before intervals promised this, it
 	// is narrower and says less.
-	Win   float64 `protobuf:"fixed64,2,opt,name=win,proto3" json:"win,omitempty"`
+	Win float64 `protobuf:"fixed64,2,opt,name=win,proto3" json:"win,omitempty"`
+	// Where the interval of win begins.
 	WinLo float64 `protobuf:"fixed64,3,opt,name=win_lo,proto3" json:"win_lo,omitempty"`
+	// Where the interval of win ends.
 	WinHi float64 `protobuf:"fixed64,4,opt,name=win_hi,proto3" json:"win_hi,omitempty"`
 	// P(the partner accepts the offer).
 	Accept float64 `protobuf:"fixed64,5,opt,name=accept,proto3" json:"accept,omitempty"`
@@ -1185,13 +1187,21 @@ func (x *Candidate) GetProb() float64 {
 type Ranked struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Partner string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
-	Win     float64                `protobuf:"fixed64,2,opt,name=win,proto3" json:"win,omitempty"`
-	WinLo   float64                `protobuf:"fixed64,3,opt,name=win_lo,proto3" json:"win_lo,omitempty"`
-	WinHi   float64                `protobuf:"fixed64,4,opt,name=win_hi,proto3" json:"win_hi,omitempty"`
-	Accept  float64                `protobuf:"fixed64,5,opt,name=accept,proto3" json:"accept,omitempty"`
-	Value   float64                `protobuf:"fixed64,6,opt,name=value,proto3" json:"value,omitempty"`
-	Price   float64                `protobuf:"fixed64,7,opt,name=price,proto3" json:"price,omitempty"`
-	Prob    float64                `protobuf:"fixed64,8,opt,name=prob,proto3" json:"prob,omitempty"`
+	// Calibrated P(win | lead, partner), if the partner accepts; Candidate says more.
+	Win float64 `protobuf:"fixed64,2,opt,name=win,proto3" json:"win,omitempty"`
+	// Where the interval of win begins: of ten partners scored like this one, nine
+	// win such leads at a rate from win_lo to win_hi.
+	WinLo float64 `protobuf:"fixed64,3,opt,name=win_lo,proto3" json:"win_lo,omitempty"`
+	// Where the interval of win ends.
+	WinHi float64 `protobuf:"fixed64,4,opt,name=win_hi,proto3" json:"win_hi,omitempty"`
+	// P(the partner accepts the offer).
+	Accept float64 `protobuf:"fixed64,5,opt,name=accept,proto3" json:"accept,omitempty"`
+	// What the choice compares, in minor units of the policy's currency.
+	Value float64 `protobuf:"fixed64,6,opt,name=value,proto3" json:"value,omitempty"`
+	// What its capacity cost in that comparison, in the same unit.
+	Price float64 `protobuf:"fixed64,7,opt,name=price,proto3" json:"price,omitempty"`
+	// The probability with which it would be chosen.
+	Prob float64 `protobuf:"fixed64,8,opt,name=prob,proto3" json:"prob,omitempty"`
 	// False: too little is known of this pair to trust win.
 	Enough  bool     `protobuf:"varint,9,opt,name=enough,proto3" json:"enough,omitempty"`
 	Reasons []string `protobuf:"bytes,10,rep,name=reasons,proto3" json:"reasons,omitempty"`
