@@ -145,9 +145,17 @@ func (g *guard) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, nex
 	return next(ctx, req)
 }
 
-// http is the REST edge's way through the guard; it also bounds the body.
+// http is the REST edge's way through the guard; it also bounds the body. A page of
+// another site may not call: a server without keys would do as it says.
 func (g *guard) http(next http.Handler) http.Handler {
+	var origins http.CrossOriginProtection
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if origins.Check(r) != nil {
+			err := record.Errorf(record.Forbidden, "", "a browser sent this for a page of another site: call from a program, or from a page of this server")
+			g.refused("http", err)
+			writeProblem(w, err)
+			return
+		}
 		ctx, err := g.admit(r.Context(), r.Header.Get("Authorization"), r.Header.Get("X-Api-Key"))
 		if err != nil {
 			g.refused("http", err)

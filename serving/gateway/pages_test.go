@@ -175,6 +175,19 @@ func TestOriginOfForms(t *testing.T) {
 	}
 }
 
+func TestOriginOfCalls(t *testing.T) {
+	e := newEdge(t, Limits{})
+	for origin, want := range map[string]int{"": 200, e.url: 200, "http://evil.example": 403} {
+		header := []string{"Origin", origin}
+		if origin == "" {
+			header = nil
+		}
+		if code, _, p := e.do("POST", "/v1/route:preview", `{"lead":{"id":"l","created_at":"2020-01-01T00:00:00Z"}}`, header...); code != want || want == 403 && p["kind"] != "forbidden" {
+			t.Errorf("a call of %q: %d %v, want %d", origin, code, p, want)
+		}
+	}
+}
+
 // Signing in leads to the page that was asked for, and never to another site.
 func TestSignInLeadsOn(t *testing.T) {
 	e := edgeOf(t, t.TempDir(), serving.Config{}, Config{Pages: echo}, ScopeRead)
