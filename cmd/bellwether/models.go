@@ -49,7 +49,7 @@ func modelsCommand(s *streams) *cobra.Command {
 		}
 	}
 	sub("list [NAME]", "Every model and version, the one in force marked", atMostArgs(1), func(reg *registry.Registry, args []string) (any, error) {
-		infos, err := reg.List(append(args, "")[0])
+		infos, err := reg.Audit(append(args, "")[0])
 		if err == nil && !asJSON {
 			printModels(s.Out, infos)
 		}

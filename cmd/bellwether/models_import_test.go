@@ -409,20 +409,22 @@ func TestModelsListNamesTheDamaged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 2 {
+	for range 3 {
 		if _, err := reg.Publish("deals", map[string][]byte{"table.bin": {1}}, registry.Card{Task: "table", Learner: "gbdt"}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "deals", "v1", "manifest.json"), []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
+	for file, bytes := range map[string][]byte{"v1/manifest.json": []byte("{"), "v3/table.bin": {2}} {
+		if err := os.WriteFile(filepath.Join(dir, "deals", file), bytes, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	code, out, errs := called("models", "list", "--models", dir)
-	if code != 0 || !strings.Contains(out, "deals@v2") || !strings.Contains(out, "damaged") || !strings.Contains(errs, "warning: deals@v1: ") || !strings.Contains(errs, "restore "+filepath.Join(dir, "deals", "v1")) {
+	if code != 0 || !strings.Contains(out, "deals@v2") || !strings.Contains(out, "damaged") || !strings.Contains(errs, "warning: deals@v1: ") || !strings.Contains(errs, "warning: deals@v3: ") || !strings.Contains(errs, "restore "+filepath.Join(dir, "deals", "v1")) {
 		t.Errorf("exit %d: %s%s", code, out, errs)
 	}
 	var infos []registry.Info
-	if code, out, errs = called("models", "list", "--models", dir, "--json"); code != 0 || json.Unmarshal([]byte(out), &infos) != nil || len(infos) != 2 || infos[0].Damaged == "" || infos[1].Hash == "" {
+	if code, out, errs = called("models", "list", "--models", dir, "--json"); code != 0 || json.Unmarshal([]byte(out), &infos) != nil || len(infos) != 3 || infos[0].Damaged == "" || infos[1].Hash == "" || infos[2].Damaged == "" {
 		t.Errorf("exit %d: %s%s", code, out, errs)
 	}
 	if code, _, errs := called("models", "show", "deals@1", "--models", dir); code != 1 || !strings.Contains(errs, "deals@v1") {
