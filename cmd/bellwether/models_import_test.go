@@ -184,6 +184,8 @@ func TestImportSaysWhatIsWrong(t *testing.T) {
 		{kernels + "v4_nan.txt --in " + numbers + " --label came", 1, "Column_2"},
 		{kernels + "v4_poisson.txt --in " + numbers + " --label came", 1, "its objective poisson answers with numbers of its own scale"},
 		{kernels + "refused_classes.txt --in " + numbers + " --label came", 1, "refused_classes.txt: read model: line 3: not supported: num_class is 3"},
+		{kernels + "ours_ends.txt --in " + numbers + " --label came", 1, "ours_ends.txt is of a model of when cases end, as " + kernels + "ours_ends.columns.json says"},
+		{kernels + "ours_lasts.txt --data world", 1, "'models export NAME --out FILE.tar.gz'"},
 		{kernels + "refused_pairwise.json --in " + numbers + " --label came", 1, "learner.objective.name: not supported: objective rank:pairwise"},
 		{numbers + " --in " + numbers + " --label came", 1, "neither LightGBM's text"},
 	} {
