@@ -92,10 +92,14 @@ func TestForeignModelIsMeasuredPublishedAndServes(t *testing.T) {
 	if from := r.Split.Valid.From.Format("2006-01-02"); from != "2024-07-01" || r.Split.Valid.Rows < 600 || r.Split.Test.Rows < 600 {
 		t.Errorf("validation of %d rows from %s, test of %d", r.Split.Valid.Rows, from, r.Split.Test.Rows)
 	}
-	for _, text := range []string{"LightGBM v4, objective binary sigmoid:1, 6 trees, 4 columns", "published and in force: frames@v1", "lightgbm was fitted on 0 of "} {
+	for _, text := range []string{"LightGBM v4, objective binary sigmoid:1, 6 trees, 4 columns", "published and in force: frames@v1", "lightgbm was fitted on none of these rows.",
+		fmt.Sprintf("%d to calibrate by, and none to fit on: the model is given: without ", r.Split.Valid.Rows)} {
 		if !strings.Contains(errs, text) {
 			t.Errorf("standard error lacks %q:\n%s", text, errs)
 		}
+	}
+	if strings.Contains(errs, "fitted on first") {
+		t.Errorf("it was not fitted here:\n%s", errs)
 	}
 	_, card, _ := called("models", "card", "frames", "--models", dir)
 	for _, text := range []string{"the model was not trained here: v4_frame.txt, SHA-256 ", "trained up to 2024-06-30, as whoever imported it said", "| lightgbm |", "\n4 columns", "mean absolute Shapley value"} {
