@@ -93,10 +93,14 @@ func TestForeignModelIsMeasuredPublishedAndServes(t *testing.T) {
 		t.Errorf("validation of %d rows from %s, test of %d", r.Split.Valid.Rows, from, r.Split.Test.Rows)
 	}
 	for _, text := range []string{"LightGBM v4, objective binary sigmoid:1, 6 trees, 4 columns", "published and in force: frames@v1", "lightgbm was fitted on none of these rows.",
+		fmt.Sprintf("published as it was tested: fitted on none of these rows, calibrated by the %d of the validation slice", r.Split.Valid.Rows),
 		fmt.Sprintf("%d to calibrate by, and none to fit on: the model is given: without ", r.Split.Valid.Rows)} {
 		if !strings.Contains(errs, text) {
 			t.Errorf("standard error lacks %q:\n%s", text, errs)
 		}
+	}
+	if info := listed(t, dir); info.Card.Rows != 0 || !info.Card.From.Equal(*r.Split.Valid.From) || !info.Card.To.Equal(*r.Split.Test.From) {
+		t.Errorf("listed as fitted on %d rows from %s to %s", info.Card.Rows, info.Card.From, info.Card.To)
 	}
 	if strings.Contains(errs, "fitted on first") {
 		t.Errorf("it was not fitted here:\n%s", errs)
@@ -118,6 +122,16 @@ func TestForeignModelIsMeasuredPublishedAndServes(t *testing.T) {
 	if code, _, errs := called("models", "export", "frames", "--models", dir, "--out", back); code != 0 || !bytes.Equal(contentOf(t, back), contentOf(t, foreign)) {
 		t.Errorf("exported, it is another file (exit %d): %s", code, errs)
 	}
+}
+
+// listed is the one version of a directory, as 'models list' has it.
+func listed(t *testing.T, dir string) registry.Info {
+	t.Helper()
+	var infos []registry.Info
+	if code, out, errs := called("models", "list", "--models", dir, "--json"); code != 0 || json.Unmarshal([]byte(out), &infos) != nil || len(infos) != 1 {
+		t.Fatalf("exit %d: %s%s", code, out, errs)
+	}
+	return infos[0]
 }
 
 func TestForeignColumnsAreNamedInOrder(t *testing.T) {

@@ -246,11 +246,9 @@ func publishModel(dir string, r *trial.Report, m published) error {
 // registryCard is the short account that lists of models show.
 func registryCard(r *trial.Report) registry.Card {
 	c := registry.Card{Task: r.Task, Learner: r.Winner, Published: time.Now().UTC().Truncate(time.Second),
-		Rows: r.Split.Fitted, Seed: r.Seed,
+		Rows: r.Fitted(), Seed: r.Seed,
 		AUC: finite(r.Test.AUC), AUCLo: finite(r.Test.AUCLo), AUCHi: finite(r.Test.AUCHi), LogLoss: finite(r.Test.LogLoss), ECE: finite(r.Test.ECE)}
-	if r.Split.Train.From != nil && r.Split.Test.To != nil {
-		c.From, c.To = *r.Split.Train.From, *r.Split.Test.To
-	}
+	c.From, c.To, _ = r.Window()
 	return c
 }
 

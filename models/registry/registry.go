@@ -66,7 +66,7 @@ type Card struct {
 	Learner   string          `json:"learner"`
 	Published time.Time       `json:"published,omitzero"`
 	Rows      int             `json:"rows"`          // fitted on
-	From      time.Time       `json:"from,omitzero"` // window of the data
+	From      time.Time       `json:"from,omitzero"` // window of what it learned from, not of what it was tested on
 	To        time.Time       `json:"to,omitzero"`
 	AUC       float64         `json:"auc"`
 	AUCLo     float64         `json:"auc_lo"`
