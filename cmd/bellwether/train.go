@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"os"
@@ -23,7 +21,6 @@ import (
 	"bellwether/models/tune"
 
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v3"
 )
 
 // trainFlags are what every kind of training takes.
@@ -66,14 +63,13 @@ func (f *trainFlags) config(s *streams, task string) (trial.Config, error) {
 // tunedBy gives gbdt among the learners the settings of a file, and returns them
 // for the report.
 func tunedBy(learners []models.Learner, path string) (string, error) {
-	b, err := os.ReadFile(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return "", fmt.Errorf("--params: %w", err)
 	}
+	defer file.Close()
 	var p tune.Params
-	d := yaml.NewDecoder(bytes.NewReader(b))
-	d.KnownFields(true)
-	if err := d.Decode(&p); err != nil && !errors.Is(err, io.EOF) {
+	if err := readYAML(file, &p); err != nil {
 		return "", fmt.Errorf("--params %s: %w", path, err)
 	}
 	if err := p.Check(); err != nil {
