@@ -451,3 +451,29 @@ func TestModelsListNamesTheDamaged(t *testing.T) {
 		t.Errorf("the damaged one shown: exit %d: %s", code, errs)
 	}
 }
+
+// A name that nobody published under is an error with those there are.
+func TestModelsListOfNobody(t *testing.T) {
+	dir := t.TempDir()
+	reg, err := registry.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := func(args string, code int, want string) {
+		t.Helper()
+		if got, out, errs := called(append(strings.Fields("models list "+args), "--models", dir)...); got != code || !strings.Contains(out+errs, want) || code != 0 && out != "" {
+			t.Errorf("list %s: exit %d, %s%s; want %d and %q", args, got, out, errs, code, want)
+		}
+	}
+	list("", 0, "IN FORCE")
+	list("--json", 0, "[]")
+	list("nope", 1, dir+" holds no model nope: there is nothing yet")
+	for _, name := range []string{"win", "deals"} {
+		if _, err := reg.Publish(name, map[string][]byte{"table.bin": {1}}, registry.Card{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list("nope", 1, dir+" holds no model nope: there are deals, win")
+	list("nope --json", 1, "there are deals, win")
+	list("win", 0, "win@v1")
+}
