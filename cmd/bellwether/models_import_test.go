@@ -93,7 +93,7 @@ func TestForeignModelIsMeasuredPublishedAndServes(t *testing.T) {
 		t.Errorf("validation of %d rows from %s, test of %d", r.Split.Valid.Rows, from, r.Split.Test.Rows)
 	}
 	for _, text := range []string{"LightGBM v4, objective binary sigmoid:1, 6 trees, 4 columns", "published and in force: frames@v1", "lightgbm was fitted on none of these rows.",
-		fmt.Sprintf("published as it was tested: fitted on none of these rows, calibrated by the %d of the validation slice", r.Split.Valid.Rows),
+		fmt.Sprintf("what is tested is what is published: fitted on none of these rows, calibrated by the %d of the validation slice", r.Split.Valid.Rows),
 		fmt.Sprintf("%d to calibrate by, and none to fit on: the model is given: without ", r.Split.Valid.Rows)} {
 		if !strings.Contains(errs, text) {
 			t.Errorf("standard error lacks %q:\n%s", text, errs)

@@ -76,13 +76,14 @@ func (r *Report) Fitted() int {
 	return 0
 }
 
-// Learned says what the model that is published learned from.
+// Learned says what the model learned from, which is the same whether it is tested
+// or published.
 func (r *Report) Learned() string {
 	from := "none of these rows"
 	if n := r.Fitted(); n > 0 {
-		from = fmt.Sprintf("%d rows from before the test slice, and none of it", n)
+		from = fmt.Sprintf("%d rows before the test slice and on none of it", n)
 	}
-	return fmt.Sprintf("published as it was tested: fitted on %s, calibrated by the %d of the validation slice", from, r.Split.Valid.Rows)
+	return fmt.Sprintf("what is tested is what is published: fitted on %s, calibrated by the %d of the validation slice", from, r.Split.Valid.Rows)
 }
 
 // Window is from when to when it did so; false without time.

@@ -114,7 +114,7 @@ func TestRunFindsTheTruth(t *testing.T) {
 	if want := time.Unix(table.At[4800], 0).UTC(); r.Fitted() != 4800 || !ok || !from.Equal(*r.Split.Train.From) || !to.Equal(want) {
 		t.Errorf("fitted on %d rows from %s to %s (%v), want 4800 to %s", r.Fitted(), from, to, ok, want)
 	}
-	const learned = "published as it was tested: fitted on 4800 rows from before the test slice, and none of it, calibrated by the 1200 of the validation slice"
+	const learned = "what is tested is what is published: fitted on 4800 rows before the test slice and on none of it, calibrated by the 1200 of the validation slice"
 	if card := string(NewCard("truth", r, p, nil).Markdown()); !strings.Contains(card, "| learned | "+learned+" |") {
 		t.Errorf("the card does not say what it learned from:\n%s", card)
 	}
