@@ -53,6 +53,7 @@ func printReport(w io.Writer, r *trial.Report) {
 		}
 		t := r.Test
 		fmt.Fprintf(w, "winner %s, calibrated by %s: %s\n", r.Winner, r.Calibrator, r.Skill)
+		fmt.Fprintf(w, "  %s\n", r.Learned())
 		fmt.Fprintf(w, "  test: log loss %s, Brier %s, ECE %s, lift in the best tenth %s; %d seed(s): AUC %s, sd %s\n", shown(t.LogLoss), shown(t.Brier), shown(t.ECE), lift(r, 0.1), r.Seeds.N, shown(r.Seeds.AUCMean), shown(r.Seeds.AUCSD))
 		if k := r.Intervals; k.Of > 0 {
 			fmt.Fprintf(w, "  intervals at %.0f %%: held for %.0f %% of %d %s, mean width %s\n", 100*float64(k.Level), 100*float64(k.Held.Value), k.Of, cmp.Or(k.Whose, "bins of rows"), shown(k.Width))

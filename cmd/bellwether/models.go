@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"bellwether/datasets/record"
@@ -49,7 +50,10 @@ func modelsCommand(s *streams) *cobra.Command {
 		}
 	}
 	sub("list [NAME]", "Every model and version, the one in force marked", atMostArgs(1), func(reg *registry.Registry, args []string) (any, error) {
-		infos, err := reg.List(append(args, "")[0])
+		infos, err := reg.Audit(append(args, "")[0])
+		if err == nil && len(infos) == 0 && len(args) > 0 {
+			err = noModel(reg, args[0])
+		}
 		if err == nil && !asJSON {
 			printModels(s.Out, infos)
 		}
@@ -98,6 +102,19 @@ func atMostArgs(n int) cobra.PositionalArgs {
 		}
 		return usageError{fmt.Errorf("%s takes at most %d argument(s): %s", plain(c), n, c.UseLine())}
 	}
+}
+
+// noModel says that there is no model of a name, and which there are.
+func noModel(reg *registry.Registry, name string) error {
+	names, err := reg.Names()
+	if err != nil {
+		return err
+	}
+	there := "is nothing yet"
+	if len(names) > 0 {
+		there = "are " + strings.Join(names, ", ")
+	}
+	return record.Errorf(record.NotFound, "", "%s holds no model %s: there %s", reg.Dir(), name, there)
 }
 
 func printModels(w io.Writer, infos []registry.Info) {

@@ -35,8 +35,9 @@ archive keeps the calibrator, and with it the same probabilities to the last bit
 
 Of a learner of hazards LightGBM answers with scores: of each way a case may end
 (won, lost) within the first age, within the second, and so on, as FILE.columns.json
-lists them. The chance that a case still open ends so is exp(score) over 1 plus the
-exp of each score of that age.
+lists them, ages in seconds. The chance that a case still open ends so is exp(score)
+over 1 plus the exp of each score of that age. 'models import' does not read such a
+text, as it is not one probability: only the archive moves the model.
 
 A model that was imported is written as the file it came as: .txt, .json or .ubj.`,
 		Example: `  bellwether models export deals --out deals.tar.gz

@@ -57,7 +57,8 @@ the file lists them (a pandas category); otherwise they are the integers that th
 model was trained on. What cannot be said exactly is refused by its name. A text
 that 'models export' wrote takes the columns of the table it was trained on, as the
 file FILE.columns.json beside it says; its calibrator is fitted anew, which on rows it
-was trained on makes it too sure: to move a model, take the archive.
+was trained on makes it too sure: to move a model, take the archive. The text of a
+learner of hazards does not come back at all.
 
 Rows the model was trained on flatter it, and nobody here knows which they are: with
 --trained-to, it is calibrated and tested on later rows alone.`,
@@ -151,13 +152,16 @@ func readOrigin(in io.Reader, path string, f *importFlags) (*origin, error) {
 		return nil, record.Errorf(record.Invalid, "import model", "%s is larger than %d bytes", path, maxOrigin)
 	}
 	o := &origin{path: path, bytes: b}
-	if o.model, err = exchange.Read(b); err != nil {
-		return nil, record.Errorf(record.Invalid, "import model", "%s: %w", path, err)
-	}
 	if len(f.columns) == 0 {
 		if err := o.readBeside(); err != nil {
 			return nil, err
 		}
+	}
+	if o.about != nil && o.about.Ages != nil {
+		return nil, record.Errorf(record.Invalid, "import model", "%s is of a model of when cases end, as %s says: LightGBM and its like score with this text, but it does not come back from it; what moves the model is the archive, 'models export NAME --out FILE.tar.gz'", path, companionOf(path))
+	}
+	if o.model, err = exchange.Read(b); err != nil {
+		return nil, record.Errorf(record.Invalid, "import model", "%s: %w", path, err)
 	}
 	if len(f.columns) > 0 {
 		own := namesOf(o.model.Columns())

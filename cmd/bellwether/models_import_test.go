@@ -92,10 +92,18 @@ func TestForeignModelIsMeasuredPublishedAndServes(t *testing.T) {
 	if from := r.Split.Valid.From.Format("2006-01-02"); from != "2024-07-01" || r.Split.Valid.Rows < 600 || r.Split.Test.Rows < 600 {
 		t.Errorf("validation of %d rows from %s, test of %d", r.Split.Valid.Rows, from, r.Split.Test.Rows)
 	}
-	for _, text := range []string{"LightGBM v4, objective binary sigmoid:1, 6 trees, 4 columns", "published and in force: frames@v1", "lightgbm was fitted on 0 of "} {
+	for _, text := range []string{"LightGBM v4, objective binary sigmoid:1, 6 trees, 4 columns", "published and in force: frames@v1", "lightgbm was fitted on none of these rows.",
+		fmt.Sprintf("what is tested is what is published: fitted on none of these rows, calibrated by the %d of the validation slice", r.Split.Valid.Rows),
+		fmt.Sprintf("%d to calibrate by, and none to fit on: the model is given: without ", r.Split.Valid.Rows)} {
 		if !strings.Contains(errs, text) {
 			t.Errorf("standard error lacks %q:\n%s", text, errs)
 		}
+	}
+	if info := listed(t, dir); info.Card.Rows != 0 || !info.Card.From.Equal(*r.Split.Valid.From) || !info.Card.To.Equal(*r.Split.Test.From) {
+		t.Errorf("listed as fitted on %d rows from %s to %s", info.Card.Rows, info.Card.From, info.Card.To)
+	}
+	if strings.Contains(errs, "fitted on first") {
+		t.Errorf("it was not fitted here:\n%s", errs)
 	}
 	_, card, _ := called("models", "card", "frames", "--models", dir)
 	for _, text := range []string{"the model was not trained here: v4_frame.txt, SHA-256 ", "trained up to 2024-06-30, as whoever imported it said", "| lightgbm |", "\n4 columns", "mean absolute Shapley value"} {
@@ -114,6 +122,16 @@ func TestForeignModelIsMeasuredPublishedAndServes(t *testing.T) {
 	if code, _, errs := called("models", "export", "frames", "--models", dir, "--out", back); code != 0 || !bytes.Equal(contentOf(t, back), contentOf(t, foreign)) {
 		t.Errorf("exported, it is another file (exit %d): %s", code, errs)
 	}
+}
+
+// listed is the one version of a directory, as 'models list' has it.
+func listed(t *testing.T, dir string) registry.Info {
+	t.Helper()
+	var infos []registry.Info
+	if code, out, errs := called("models", "list", "--models", dir, "--json"); code != 0 || json.Unmarshal([]byte(out), &infos) != nil || len(infos) != 1 {
+		t.Fatalf("exit %d: %s%s", code, out, errs)
+	}
+	return infos[0]
 }
 
 func TestForeignColumnsAreNamedInOrder(t *testing.T) {
@@ -184,6 +202,8 @@ func TestImportSaysWhatIsWrong(t *testing.T) {
 		{kernels + "v4_nan.txt --in " + numbers + " --label came", 1, "Column_2"},
 		{kernels + "v4_poisson.txt --in " + numbers + " --label came", 1, "its objective poisson answers with numbers of its own scale"},
 		{kernels + "refused_classes.txt --in " + numbers + " --label came", 1, "refused_classes.txt: read model: line 3: not supported: num_class is 3"},
+		{kernels + "ours_ends.txt --in " + numbers + " --label came", 1, "ours_ends.txt is of a model of when cases end, as " + kernels + "ours_ends.columns.json says"},
+		{kernels + "ours_lasts.txt --data world", 1, "'models export NAME --out FILE.tar.gz'"},
 		{kernels + "refused_pairwise.json --in " + numbers + " --label came", 1, "learner.objective.name: not supported: objective rank:pairwise"},
 		{numbers + " --in " + numbers + " --label came", 1, "neither LightGBM's text"},
 	} {
@@ -409,23 +429,51 @@ func TestModelsListNamesTheDamaged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 2 {
+	for range 3 {
 		if _, err := reg.Publish("deals", map[string][]byte{"table.bin": {1}}, registry.Card{Task: "table", Learner: "gbdt"}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "deals", "v1", "manifest.json"), []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
+	for file, bytes := range map[string][]byte{"v1/manifest.json": []byte("{"), "v3/table.bin": {2}} {
+		if err := os.WriteFile(filepath.Join(dir, "deals", file), bytes, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	code, out, errs := called("models", "list", "--models", dir)
-	if code != 0 || !strings.Contains(out, "deals@v2") || !strings.Contains(out, "damaged") || !strings.Contains(errs, "warning: deals@v1: ") || !strings.Contains(errs, "restore "+filepath.Join(dir, "deals", "v1")) {
+	if code != 0 || !strings.Contains(out, "deals@v2") || !strings.Contains(out, "damaged") || !strings.Contains(errs, "warning: deals@v1: ") || !strings.Contains(errs, "warning: deals@v3: ") || !strings.Contains(errs, "restore "+filepath.Join(dir, "deals", "v1")) {
 		t.Errorf("exit %d: %s%s", code, out, errs)
 	}
 	var infos []registry.Info
-	if code, out, errs = called("models", "list", "--models", dir, "--json"); code != 0 || json.Unmarshal([]byte(out), &infos) != nil || len(infos) != 2 || infos[0].Damaged == "" || infos[1].Hash == "" {
+	if code, out, errs = called("models", "list", "--models", dir, "--json"); code != 0 || json.Unmarshal([]byte(out), &infos) != nil || len(infos) != 3 || infos[0].Damaged == "" || infos[1].Hash == "" || infos[2].Damaged == "" {
 		t.Errorf("exit %d: %s%s", code, out, errs)
 	}
 	if code, _, errs := called("models", "show", "deals@1", "--models", dir); code != 1 || !strings.Contains(errs, "deals@v1") {
 		t.Errorf("the damaged one shown: exit %d: %s", code, errs)
 	}
+}
+
+// A name that nobody published under is an error with those there are.
+func TestModelsListOfNobody(t *testing.T) {
+	dir := t.TempDir()
+	reg, err := registry.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := func(args string, code int, want string) {
+		t.Helper()
+		if got, out, errs := called(append(strings.Fields("models list "+args), "--models", dir)...); got != code || !strings.Contains(out+errs, want) || code != 0 && out != "" {
+			t.Errorf("list %s: exit %d, %s%s; want %d and %q", args, got, out, errs, code, want)
+		}
+	}
+	list("", 0, "IN FORCE")
+	list("--json", 0, "[]")
+	list("nope", 1, dir+" holds no model nope: there is nothing yet")
+	for _, name := range []string{"win", "deals"} {
+		if _, err := reg.Publish(name, map[string][]byte{"table.bin": {1}}, registry.Card{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list("nope", 1, dir+" holds no model nope: there are deals, win")
+	list("nope --json", 1, "there are deals, win")
+	list("win", 0, "win@v1")
 }

@@ -21,7 +21,6 @@ import (
 	"bellwether/serving/web"
 
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v3"
 )
 
 // serveFlags are what the serve command line says.
@@ -142,10 +141,8 @@ func readServeConfig(path string) (serveConfig, error) {
 		return c, usageError{fmt.Errorf("--config: %w", err)}
 	}
 	defer file.Close()
-	d := yaml.NewDecoder(file)
-	d.KnownFields(true)
-	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
-		return c, record.Errorf(record.Invalid, path, "%w; its sections are policy, engine, limits and store", err)
+	if err := readYAML(file, &c); err != nil {
+		return c, record.Errorf(record.Invalid, path, "%w", err)
 	}
 	if err := c.Policy.Check(); err != nil {
 		return c, record.Errorf(record.Invalid, path, "policy: %w", err)

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"os"
@@ -23,7 +21,6 @@ import (
 	"bellwether/models/tune"
 
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v3"
 )
 
 // trainFlags are what every kind of training takes.
@@ -69,14 +66,13 @@ func (f *trainFlags) config(s *streams, task string) (trial.Config, error) {
 // tunedBy gives gbdt among the learners the settings of a file, and returns them
 // for the report.
 func tunedBy(learners []models.Learner, path string) (string, error) {
-	b, err := os.ReadFile(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return "", fmt.Errorf("--params: %w", err)
 	}
+	defer file.Close()
 	var p tune.Params
-	d := yaml.NewDecoder(bytes.NewReader(b))
-	d.KnownFields(true)
-	if err := d.Decode(&p); err != nil && !errors.Is(err, io.EOF) {
+	if err := readYAML(file, &p); err != nil {
 		return "", fmt.Errorf("--params %s: %w", path, err)
 	}
 	if err := p.Check(); err != nil {
@@ -249,11 +245,9 @@ func publishModel(dir string, r *trial.Report, m published) error {
 // registryCard is the short account that lists of models show.
 func registryCard(r *trial.Report) registry.Card {
 	c := registry.Card{Task: r.Task, Learner: r.Winner, Published: time.Now().UTC().Truncate(time.Second),
-		Rows: r.Split.Fitted, Seed: r.Seed,
+		Rows: r.Fitted(), Seed: r.Seed,
 		AUC: finite(r.Test.AUC), AUCLo: finite(r.Test.AUCLo), AUCHi: finite(r.Test.AUCHi), LogLoss: finite(r.Test.LogLoss), ECE: finite(r.Test.ECE)}
-	if r.Split.Train.From != nil && r.Split.Test.To != nil {
-		c.From, c.To = *r.Split.Train.From, *r.Split.Test.To
-	}
+	c.From, c.To, _ = r.Window()
 	return c
 }
 

@@ -186,6 +186,9 @@ func TestTrainHazards(t *testing.T) {
 	if r.Winner != "hazard" || !r.Published {
 		t.Fatalf("winner %q, published %v, gate %v", r.Winner, r.Published, r.Gate.Reasons)
 	}
+	if card := listed(t, models).Card; card.Rows != r.Fitted() || card.Rows <= r.Split.Fitted || !card.To.Equal(*r.Split.Test.From) {
+		t.Errorf("listed as fitted on %d rows up to %s; it was on %d, of which %d had a label", card.Rows, card.To, r.Fitted(), r.Split.Fitted)
+	}
 	code, stdout, stderr = called("route", "--data", world, "--models", models, "--lead", lead, "--greedy", "--json")
 	var d record.Decision
 	if err := json.Unmarshal([]byte(stdout), &d); err != nil {

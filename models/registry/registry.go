@@ -66,7 +66,7 @@ type Card struct {
 	Learner   string          `json:"learner"`
 	Published time.Time       `json:"published,omitzero"`
 	Rows      int             `json:"rows"`          // fitted on
-	From      time.Time       `json:"from,omitzero"` // window of the data
+	From      time.Time       `json:"from,omitzero"` // window of what it learned from, not of what it was tested on
 	To        time.Time       `json:"to,omitzero"`
 	AUC       float64         `json:"auc"`
 	AUCLo     float64         `json:"auc_lo"`
@@ -329,8 +329,22 @@ func (r *Registry) Names() ([]string, error) {
 
 // List returns every version of name, or with "" of every model, by name and
 // number; of a name nobody published, none. It reads manifests, not files: a
-// version whose manifest cannot be read is listed as Damaged.
-func (r *Registry) List(name string) ([]Info, error) {
+// version whose manifest cannot be read, or of which a file is missing or of
+// another size, is listed as Damaged.
+func (r *Registry) List(name string) ([]Info, error) { return r.list(name, r.shown) }
+
+// Audit lists as List does, and reads every file: one that was changed and kept
+// its size is found too.
+func (r *Registry) Audit(name string) ([]Info, error) {
+	return r.list(name, func(name string, number int) (Info, error) {
+		if _, err := r.Load(name, strconv.Itoa(number)); err != nil {
+			return Info{}, err
+		}
+		return r.shown(name, number)
+	})
+}
+
+func (r *Registry) list(name string, look func(name string, number int) (Info, error)) ([]Info, error) {
 	names := []string{name}
 	if name == "" {
 		var err error
@@ -348,7 +362,7 @@ func (r *Registry) List(name string) ([]Info, error) {
 		}
 		current, _ := r.Current(name)
 		for _, n := range numbers {
-			info, err := r.shown(name, n)
+			info, err := look(name, n)
 			if err != nil {
 				info = Info{Version: Version{Name: name, Number: n}, Damaged: err.Error()}
 				if errors.Is(err, ErrDamaged) {
@@ -385,11 +399,20 @@ func (r *Registry) Show(name, version string) (Info, error) {
 	return info, err
 }
 
-// shown reads what the manifest says of a version.
+// shown reads what the manifest says of a version whose files are there.
 func (r *Registry) shown(name string, number int) (Info, error) {
 	m, err := r.manifest(name, number)
 	if err != nil {
 		return Info{}, err
+	}
+	for _, f := range m.Files {
+		stat, err := os.Stat(filepath.Join(r.home(name, number), f.Name))
+		if err != nil {
+			return Info{}, fmt.Errorf("%w: %s@v%d: %w", ErrDamaged, name, number, err)
+		}
+		if stat.Size() != f.Bytes {
+			return Info{}, fmt.Errorf("%s@v%d: %w: %s has %d bytes, %d were published", name, number, ErrDamaged, f.Name, stat.Size(), f.Bytes)
+		}
 	}
 	return m.info(number)
 }

@@ -209,6 +209,38 @@ func TestListNamesTheDamaged(t *testing.T) {
 	}
 }
 
+// Files that are not what was published are found where only lists look.
+func TestListsFindDamagedFiles(t *testing.T) {
+	r := open(t)
+	for range 4 {
+		publish(t, r, "win", "one")
+	}
+	file := func(v string) string { return filepath.Join(r.Dir(), "win", v, "win.bin") }
+	if err := errors.Join(os.Truncate(file("v1"), 1), os.Remove(file("v2")), os.WriteFile(file("v3"), []byte("onE"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		list func(string) ([]Info, error)
+		says []string
+	}{
+		{r.List, []string{"win.bin has 1 bytes, 3 were published; restore ", "win.bin: no such file", "", ""}},
+		{r.Audit, []string{"win.bin is not what was published; restore ", "win.bin: no such file", "win.bin is not what was published; restore ", ""}},
+	} {
+		got, err := c.list("win")
+		if err != nil || len(got) != len(c.says) {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		for i, says := range c.says {
+			if (got[i].Damaged == "") != (says == "") || !strings.Contains(got[i].Damaged, says) || says != "" && !strings.Contains(got[i].Damaged, got[i].Version.String()+": ") {
+				t.Errorf("%v: %q, want %q", got[i].Version, got[i].Damaged, says)
+			}
+		}
+	}
+	if _, err := r.Show("win", "2"); !errors.Is(err, ErrDamaged) {
+		t.Errorf("shown: %v", err)
+	}
+}
+
 // A version in force that is gone is not taken for none in force.
 func TestTheVersionInForceIsGone(t *testing.T) {
 	r := open(t)

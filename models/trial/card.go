@@ -75,6 +75,7 @@ func (c *Card) Markdown() []byte {
 	for _, step := range r.Rows {
 		fmt.Fprintf(&b, "| rows | %d %s |\n", step.Rows, step)
 	}
+	fmt.Fprintf(&b, "| learned | %s |\n", r.Learned())
 	if r.Settings != "" {
 		fmt.Fprintf(&b, "| settings | %s |\n", r.Settings)
 	}

@@ -83,6 +83,9 @@ func LearnerNames() []string {
 	return out
 }
 
+// trained reports whether a learner learns here, and was not given as a model.
+func trained(l models.Learner) bool { _, given := l.(exchange.Given); return !given }
+
 // rowsUsed is how many of n rows a model was fitted on: slow learners take no
 // more than some.
 func rowsUsed(m models.Model, n int) int {

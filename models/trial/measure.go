@@ -252,7 +252,11 @@ func (r *run) notes(best *entry) []string {
 		out = append(out, fmt.Sprintf("The rate moved from %.3f in the validation slice to %.3f in the test slice: more than chance; calibration suffers first.", before, rate))
 	}
 	for _, e := range r.report.Leaderboard {
-		if e.Error == "" && e.Rows < r.last.Len() {
+		switch {
+		case e.Error != "":
+		case e.Rows == 0:
+			out = append(out, e.Learner+" was fitted on none of these rows.")
+		case e.Rows < r.last.Len():
 			out = append(out, fmt.Sprintf("%s was fitted on %d of %d rows.", e.Learner, e.Rows, r.last.Len()))
 		}
 	}

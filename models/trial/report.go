@@ -2,6 +2,7 @@ package trial
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"time"
 )
@@ -63,6 +64,38 @@ type Details struct {
 	Certainty   []Certainty   `json:"certainty"` // the sets of labels of each level
 	Incumbent   *Comparison   `json:"incumbent,omitempty"`
 	Fingerprint string        `json:"fingerprint"` // SHA-256 of the published predictor's bytes
+}
+
+// Fitted is how many rows the winner was fitted on: 0 where it was given.
+func (r *Report) Fitted() int {
+	for _, e := range r.Leaderboard {
+		if e.Learner == r.Winner {
+			return e.Rows
+		}
+	}
+	return 0
+}
+
+// Learned says what the model learned from, which is the same whether it is tested
+// or published.
+func (r *Report) Learned() string {
+	from := "none of these rows"
+	if n := r.Fitted(); n > 0 {
+		from = fmt.Sprintf("%d rows before the test slice and on none of it", n)
+	}
+	return fmt.Sprintf("what is tested is what is published: fitted on %s, calibrated by the %d of the validation slice", from, r.Split.Valid.Rows)
+}
+
+// Window is from when to when it did so; false without time.
+func (r *Report) Window() (from, to time.Time, ok bool) {
+	first := r.Split.Train.From
+	if r.Fitted() == 0 {
+		first = r.Split.Valid.From
+	}
+	if first == nil || r.Split.Test.From == nil {
+		return from, to, false
+	}
+	return *first, *r.Split.Test.From, true
 }
 
 // Ruling is what the gate said: passed, or every reason why not.

@@ -43,18 +43,29 @@ func (t Tally) String() string {
 	return text
 }
 
-// tally goes on from the steps to the table with those through a split.
-func (s *split) tally(t *models.Table, steps []Tally) []Tally {
+// tally goes on from the steps to the table with those through a split: to the fits
+// or, where no learner is fitted here, to the rows that calibrate.
+func (s *split) tally(t *models.Table, steps []Tally, given bool) []Tally {
 	if len(steps) == 0 {
 		steps = []Tally{{What: "in the table", Rows: t.Len()}}
 	}
 	all := steps[len(steps)-1]
-	before := len(s.last.rows)
+	before, of := len(s.last.rows), ""
 	if s.timed {
-		before = len(s.last.open)
+		before, of = len(s.last.open), "'s time"
 	}
 	tested := len(s.test.rows) + s.test.censored
 	early := all.Then("before the test slice", Less{tested, "in it"}, Less{t.Len() - before - tested, "of its time that count in training only"})
+	steps = append(slices.Clone(steps), early)
+	if given {
+		older := len(s.train.rows)
+		if s.timed {
+			older = len(s.train.open)
+		}
+		return append(steps, early.Then("to calibrate by, and none to fit on: the model is given", Less{older, "of the training slice" + of},
+			Less{s.valid.censored, "whose label was not known when the test slice begins"},
+			Less{before - older - s.valid.censored - len(s.valid.rows), "of the validation slice" + of + " that count in training only"}))
+	}
 	fitted := early.Then("fitted on for the figures of the test", Less{s.last.censored, "whose label was not known when it begins"},
 		Less{before - len(s.last.rows) - s.last.censored, "still open then"})
 	held := 0 // back for the validation slice
@@ -66,7 +77,7 @@ func (s *split) tally(t *models.Table, steps []Tally) []Tally {
 	if !s.timed {
 		held = len(s.last.rows) - len(s.train.rows)
 	}
-	first := fitted.Then("fitted on first, to choose and calibrate by the validation slice", Less{held, "of the validation slice's time"},
+	first := fitted.Then("fitted on first, to choose and calibrate by the validation slice", Less{held, "of the validation slice" + of},
 		Less{len(s.last.rows) - held - len(s.train.rows), "whose label was not known when that begins"})
-	return append(slices.Clone(steps), early, fitted, first)
+	return append(steps, fitted, first)
 }

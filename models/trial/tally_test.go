@@ -4,6 +4,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,22 +39,17 @@ func TestTallyAccountsForEveryRow(t *testing.T) {
 			t.Skip(err)
 		}
 		file := Tally{What: "in the file", Rows: n + 3}
-		got := s.tally(table, []Tally{file, file.Then("read", Less{3, "broken"}, Less{0, "lost"})})
+		steps := []Tally{file, file.Then("read", Less{3, "broken"}, Less{0, "lost"})}
+		got := s.tally(table, steps, false)
 		if !reflect.DeepEqual(got[1], Tally{"read", n, []Less{{3, "broken"}}}) || got[1].String() != "read: without 3 broken" {
 			t.Fatalf("%+v", got[1])
 		}
-		for i := 1; i < len(got); i++ {
-			rows := got[i-1].Rows
-			for _, l := range got[i].Less {
-				if l.Rows < 0 {
-					t.Fatalf("%+v", got[i])
-				}
-				rows -= l.Rows
-			}
-			if rows != got[i].Rows {
-				t.Fatalf("%+v after %+v", got[i], got[i-1])
-			}
+		given := s.tally(table, steps, true)
+		if last := given[len(given)-1]; len(given) != 4 || last.Rows != len(s.valid.rows) || !strings.HasPrefix(last.What, "to calibrate by") {
+			t.Fatalf("of a model given %+v, %d calibrate", given, len(s.valid.rows))
 		}
+		checkLosses(t, got)
+		checkLosses(t, given)
 		before, fitted, first := 0, len(s.last.rows), len(s.train.rows)
 		for i := range n {
 			if timed && table.At[i] < c.TestFrom.Unix() {
@@ -69,11 +65,31 @@ func TestTallyAccountsForEveryRow(t *testing.T) {
 				held++
 			}
 		}
-		if held > 0 && !slices.Contains(got[4].Less, Less{held, "of the validation slice's time"}) {
+		of := "of the validation slice"
+		if timed {
+			of += "'s time"
+		}
+		if held > 0 && !slices.Contains(got[4].Less, Less{held, of}) {
 			t.Fatalf("%+v, want %d held back", got[4], held)
 		}
 		if got[2].Rows != before || got[3].Rows != fitted || got[4].Rows != first {
 			t.Fatalf("%+v, want %d, %d and %d", got, before, fitted, first)
 		}
 	})
+}
+
+// checkLosses holds each step against the one before and what it left out.
+func checkLosses(t *rapid.T, steps []Tally) {
+	for i := 1; i < len(steps); i++ {
+		rows := steps[i-1].Rows
+		for _, l := range steps[i].Less {
+			if l.Rows < 0 {
+				t.Fatalf("%+v", steps[i])
+			}
+			rows -= l.Rows
+		}
+		if rows != steps[i].Rows {
+			t.Fatalf("%+v after %+v", steps[i], steps[i-1])
+		}
+	}
 }

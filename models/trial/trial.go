@@ -167,7 +167,7 @@ func newRun(t *models.Table, c Config) (*run, error) {
 	r.report.Seeds = Seeds{AUCMean: nan, AUCSD: nan}
 	r.report.Details = emptyDetails()
 	r.report.Settings = c.Settings
-	r.report.Rows = s.tally(t, c.Tally)
+	r.report.Rows = s.tally(t, c.Tally, !slices.ContainsFunc(c.Learners, trained))
 	return r, nil
 }
 

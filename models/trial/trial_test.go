@@ -110,6 +110,14 @@ func TestRunFindsTheTruth(t *testing.T) {
 	if board[0] != r.Winner || p.Learner != r.Winner {
 		t.Errorf("winner %s, board %v, predictor %s", r.Winner, board, p.Learner)
 	}
+	from, to, ok := r.Window()
+	if want := time.Unix(table.At[4800], 0).UTC(); r.Fitted() != 4800 || !ok || !from.Equal(*r.Split.Train.From) || !to.Equal(want) {
+		t.Errorf("fitted on %d rows from %s to %s (%v), want 4800 to %s", r.Fitted(), from, to, ok, want)
+	}
+	const learned = "what is tested is what is published: fitted on 4800 rows before the test slice and on none of it, calibrated by the 1200 of the validation slice"
+	if card := string(NewCard("truth", r, p, nil).Markdown()); !strings.Contains(card, "| learned | "+learned+" |") {
+		t.Errorf("the card does not say what it learned from:\n%s", card)
+	}
 	again, q := mustRun(t, table, Config{Seeds: 3})
 	if a, b := mustBytes(t, p), mustBytes(t, q); !bytes.Equal(a, b) || again.Fingerprint != r.Fingerprint {
 		t.Error("the same trial gave other bytes")
