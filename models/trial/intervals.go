@@ -54,9 +54,11 @@ func binned(p []float64, t *models.Table) []float64 {
 	bins := metric.Reliability(p, t.Y, t.Weight, eceBins)
 	out := make([]float64, len(p))
 	for i := range out {
-		for out[i] = 0; int(out[i]) < len(bins)-1 && p[i] > bins[int(out[i])].Hi; {
-			out[i]++
+		bin := 0
+		for bin < len(bins)-1 && p[i] > bins[bin].Hi {
+			bin++
 		}
+		out[i] = float64(bin)
 	}
 	return out
 }
