@@ -46,7 +46,7 @@ type Refusal struct {
 type Candidate struct {
 	Partner PartnerID `json:"partner"`
 	Win     float64   `json:"win"`    // calibrated P(win | lead, partner)
-	WinLo   float64   `json:"win_lo"` // to WinHi: the rate at which nine in ten partners scored like it win such leads
+	WinLo   float64   `json:"win_lo"` // to WinHi: where the rates of nine in ten partners scored like it lie
 	WinHi   float64   `json:"win_hi"`
 	Accept  float64   `json:"accept"` // P(partner accepts)
 	Value   float64   `json:"value"`  // what the choice compares, in minor units of the policy's currency
